@@ -1,0 +1,153 @@
+//! `lava_context_*`.
+
+use std::ffi::c_char;
+use std::sync::Arc;
+
+use super::guard::{check_pointer, control, quiet, read_options, text, write_text};
+use super::handle::{self, Opaque};
+use crate::channel::context::{Context, Options};
+use crate::error::{Error, Result};
+use crate::log::{Level, Log, Sink};
+use crate::scope::Forced;
+use crate::types::*;
+
+// SAFETY: the only Opaque for this type.
+unsafe impl Opaque for lava_context {
+    type Inner = Arc<Context>;
+    const MAGIC: u32 = 0x1a7a_0001;
+    const NAME: &'static str = "context";
+}
+
+/// Creates a context. Reads the `LAVA_*` environment variables here and nowhere else.
+///
+/// Ownership: `*context` is owned by the caller; `options` is borrowed for the call, its log sink's `user` until
+///            `drop` is called.
+/// Threads:   any thread.
+/// Blocks:    for system calls only.
+/// Returns:   `LAVA_OK`; `LAVA_ERROR_INVALID_ARGUMENT`, `_INVALID_POINTER`, `_UNSUPPORTED` (options);
+///            `_PERMISSION`, `_OS`, `_LIMIT` (runtime directory).
+/// Since:     0.1
+///
+/// # Safety
+/// Pointers must be NULL or valid as documented.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lava_context_create(
+    options: *const lava_context_options,
+    context: *mut *mut lava_context,
+    error: *mut lava_error,
+) -> lava_status {
+    control(error, || {
+        check_pointer(context, "context")?;
+        // SAFETY: checked; handle outputs are NULL on failure.
+        unsafe { context.write(std::ptr::null_mut()) };
+        // SAFETY: the caller's promise.
+        let options = unsafe { convert_options(options) }?;
+        let created = Context::create(options)?;
+        // SAFETY: checked.
+        unsafe { context.write(handle::create(created)) };
+        Ok(LAVA_OK)
+    })
+}
+
+/// # Safety
+/// `options` is NULL or valid.
+unsafe fn convert_options(options: *const lava_context_options) -> Result<Options> {
+    // SAFETY: the caller's promise.
+    let raw = unsafe { read_options(options) }?;
+    let log = if raw.log.is_null() {
+        None
+    } else {
+        // SAFETY: the sink is valid for the call.
+        let sink = unsafe { read_options(raw.log) }?;
+        let level = Level::from_number(if sink.level == 0 { LAVA_LOG_WARN } else { sink.level })?;
+        let write = sink.write.ok_or_else(|| {
+            Error::new(LAVA_ERROR_INVALID_POINTER, "lava_log_sink.write is NULL")
+        })?;
+        Some(Log::to_sink(level, Sink::new(sink.user, write, sink.drop)))
+    };
+    let forced = Forced::from_number(raw.scope)?;
+    let runtime_directory = if raw.runtime_directory.is_null() {
+        None
+    } else {
+        // SAFETY: NUL-terminated by the caller's promise.
+        Some(unsafe { text(raw.runtime_directory, "runtime_directory", 4096) }?.to_owned())
+    };
+    Ok(Options { forced, runtime_directory, log, spin_ns: (raw.spin_ns != 0).then_some(raw.spin_ns) })
+}
+
+/// Ends the caller's use of a context. Producers, consumers, buffers and frames of it stay valid; it ends with the last.
+///
+/// Ownership: `context` is transferred; NULL does nothing.
+/// Threads:   any thread, but the handle must not be in use.
+/// Blocks:    until the service thread has ended, milliseconds, if this was the last user.
+/// Returns:   nothing.
+/// Since:     0.1
+///
+/// # Safety
+/// `context` must be NULL or a live handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lava_context_destroy(context: *mut lava_context) {
+    quiet(|| {
+        // SAFETY: the caller's promise.
+        drop(unsafe { handle::destroy(context) });
+    });
+}
+
+/// Describes a context as JSON: settings with their origin, location, runtime directory, channels, unknown `LAVA_*`
+/// variables.
+///
+/// Ownership: everything is borrowed for the call.
+/// Threads:   any thread.
+/// Blocks:    never.
+/// Returns:   `LAVA_OK`; `LAVA_ERROR_BUFFER_TOO_SMALL` (then `*needed`, if not NULL, has the bytes needed, NUL included).
+/// Since:     0.1
+///
+/// # Safety
+/// Pointers must be NULL or valid as documented.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lava_context_describe(
+    context: *const lava_context,
+    buffer: *mut c_char,
+    capacity: usize,
+    needed: *mut usize,
+    error: *mut lava_error,
+) -> lava_status {
+    control(error, || {
+        // SAFETY: the caller's promise.
+        let context = unsafe { handle::shared(context) }?;
+        // SAFETY: the caller's promise.
+        unsafe { write_text(&context.describe(), buffer, capacity, needed) }?;
+        Ok(LAVA_OK)
+    })
+}
+
+/// Lists the live channels in the context's runtime directory as JSON: an array with name, producer's process id,
+/// frames, and each connection with its transport and counters. Asks each producer over its socket; one that does not
+/// answer within `timeout_ns` is listed with the reason. Counters only grow: take two lists for rates.
+///
+/// Ownership: everything is borrowed for the call.
+/// Threads:   any thread.
+/// Blocks:    up to `timeout_ns`.
+/// Returns:   `LAVA_OK`; `LAVA_ERROR_BUFFER_TOO_SMALL` (as `lava_context_describe`; sizes change from call to call).
+/// Since:     0.1
+///
+/// # Safety
+/// Pointers must be NULL or valid as documented.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lava_context_list_channels(
+    context: *const lava_context,
+    timeout_ns: u64,
+    buffer: *mut c_char,
+    capacity: usize,
+    needed: *mut usize,
+    error: *mut lava_error,
+) -> lava_status {
+    control(error, || {
+        // SAFETY: the caller's promise.
+        let context = unsafe { handle::shared(context) }?;
+        let list = crate::channel::list::list_channels(context, timeout_ns)?;
+        // SAFETY: the caller's promise.
+        unsafe { write_text(&list, buffer, capacity, needed) }?;
+        Ok(LAVA_OK)
+    })
+}
