@@ -11,6 +11,8 @@ mod channel;
 mod context;
 mod error;
 mod frame;
+#[cfg(test)]
+mod layout;
 mod location;
 
 pub use buffer::*;

@@ -1,0 +1,79 @@
+//! Writes `layout_table.rs`: the size, alignment and every field's offset of each struct of `lava_sys::types`, and the
+//! value of each constant, as the compiler sees them. No struct, field or constant can be forgotten: the list is
+//! read from the sources.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::{Fields, Item, ItemConst, ItemStruct};
+
+fn main() {
+    let directory = Path::new(&env::var("CARGO_MANIFEST_DIR").expect("set by cargo"))
+        .join("../lava-sys/src/types");
+    println!("cargo::rerun-if-changed={}", directory.display());
+    let (mut structs, mut constants) = (Vec::new(), Vec::new());
+    for file in source_files(&directory) {
+        println!("cargo::rerun-if-changed={}", file.display());
+        let text = fs::read_to_string(&file).expect("readable source");
+        let parsed =
+            syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        for item in &parsed.items {
+            match item {
+                Item::Struct(item) if is_repr_c(item) => structs.push(struct_entry(item)),
+                Item::Const(item) => constants.push(constant_entry(item)),
+                _ => {}
+            }
+        }
+    }
+    let table = quote! {
+        pub(crate) const STRUCTS: &[Struct] = &[#(#structs),*];
+        pub(crate) const CONSTANTS: &[Constant] = &[#(#constants),*];
+    };
+    let out = Path::new(&env::var("OUT_DIR").expect("set by cargo")).join("layout_table.rs");
+    fs::write(out, table.to_string()).expect("writable OUT_DIR");
+}
+
+fn source_files(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).expect("lava-sys/src/types");
+    let mut files: Vec<_> = entries.map(|entry| entry.expect("directory entry").path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "rs"));
+    files.sort();
+    files
+}
+
+fn is_repr_c(item: &ItemStruct) -> bool {
+    item.attrs.iter().any(|attribute| {
+        attribute.path().is_ident("repr")
+            && attribute.parse_args::<syn::Ident>().is_ok_and(|argument| argument == "C")
+    })
+}
+
+fn struct_entry(item: &ItemStruct) -> TokenStream {
+    let name = &item.ident;
+    let Fields::Named(fields) = &item.fields else { panic!("{name} has unnamed fields") };
+    let fields = fields.named.iter().map(|field| {
+        let (field, kind) = (&field.ident, &field.ty);
+        quote! {
+            Field {
+                name: stringify!(#field),
+                offset: ::std::mem::offset_of!(#name, #field),
+                size: ::std::mem::size_of::<#kind>(),
+            }
+        }
+    });
+    quote! {
+        Struct {
+            name: stringify!(#name),
+            size: ::std::mem::size_of::<#name>(),
+            align: ::std::mem::align_of::<#name>(),
+            fields: &[#(#fields),*],
+        }
+    }
+}
+
+fn constant_entry(item: &ItemConst) -> TokenStream {
+    let name = &item.ident;
+    quote! { Constant { name: stringify!(#name), value: #name as i128 } }
+}
