@@ -12,6 +12,8 @@ pub enum Failure {
     Failed(String),
     /// The user asked it to stop: exit code 1.
     Interrupted,
+    /// The report, already written, says what failed: exit code 1.
+    Reported,
     /// The reader of the report has seen enough (`lava ls | head -1`): exit code 0.
     ReaderGone,
 }
@@ -21,7 +23,7 @@ impl Failure {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Failure::ReaderGone => ExitCode::SUCCESS,
-            Failure::Failed(_) | Failure::Interrupted => ExitCode::from(1),
+            Failure::Failed(_) | Failure::Interrupted | Failure::Reported => ExitCode::from(1),
             Failure::Usage(_) => ExitCode::from(2),
         }
     }
@@ -32,6 +34,7 @@ impl fmt::Display for Failure {
         match self {
             Failure::Usage(message) | Failure::Failed(message) => formatter.write_str(message),
             Failure::Interrupted => formatter.write_str("interrupted"),
+            Failure::Reported => formatter.write_str("failed; the report says why"),
             Failure::ReaderGone => formatter.write_str("the reader of the output has gone"),
         }
     }
@@ -40,6 +43,15 @@ impl fmt::Display for Failure {
 impl From<String> for Failure {
     fn from(message: String) -> Self {
         Failure::Failed(message)
+    }
+}
+
+impl From<lava::Error> for Failure {
+    fn from(error: lava::Error) -> Self {
+        match error.kind() {
+            lava::ErrorKind::InvalidArgument => Failure::Usage(error.to_string()),
+            _ => Failure::Failed(error.to_string()),
+        }
     }
 }
 
