@@ -50,6 +50,11 @@ pub fn free_memory(node: u32) -> Option<u64> {
     kilobytes_of(&format!("{NODES}/node{node}/meminfo"), "MemFree:")
 }
 
+/// Bytes of memory on a node; `None` if the kernel does not tell.
+pub fn total_memory(node: u32) -> Option<u64> {
+    kilobytes_of(&format!("{NODES}/node{node}/meminfo"), "MemTotal:")
+}
+
 /// Binds a mapping's pages to one node: pages touched from now on come from there or not at all. Of shared memory this
 /// holds for every process that maps it.
 pub fn bind(mapping: &Mapping, node: u32) -> Result<()> {

@@ -1,0 +1,23 @@
+//! Memory: host strategies, shared memory, buffers.
+//!
+//! [`Buffer::allocate`] walks a plan (what was asked for, then the fallbacks) until one strategy succeeds; each strategy
+//! is a file. `auto` chooses from facts alone. `handle` gives buffers to other processes and takes theirs.
+
+mod allocate;
+mod auto;
+mod buffer;
+mod device;
+mod handle;
+mod huge;
+mod kind;
+mod machine;
+mod numa;
+mod pinned;
+mod request;
+mod standard;
+mod storage;
+mod units;
+
+pub use buffer::Buffer;
+pub use kind::Memory;
+pub use request::{MemoryContext, Request};
