@@ -29,7 +29,8 @@ pub fn create(name: &str, size: u64, pages: PageKind) -> Result<OwnedFd> {
     };
     let fd = made.map_err(|errno| Error::os(errno.raw_os_error(), "memfd_create"))?;
     rustix::fs::ftruncate(&fd, size).map_err(|errno| {
-        Error::os(errno.raw_os_error(), format!("ftruncate of a memfd to {size} bytes")).with_value(size)
+        Error::os(errno.raw_os_error(), format!("ftruncate of a memfd to {size} bytes"))
+            .with_value(size)
     })?;
     Ok(fd)
 }
@@ -58,9 +59,13 @@ pub fn verify(fd: BorrowedFd<'_>, size: u64, single_writer: bool) -> Result<()> 
     if rustix::fs::FileType::from_raw_mode(stat.st_mode) != rustix::fs::FileType::RegularFile {
         return refuse("the descriptor is not a memory file".into());
     }
-    let system = rustix::fs::fstatfs(fd).map_err(|errno| Error::os(errno.raw_os_error(), "fstatfs"))?;
+    let system =
+        rustix::fs::fstatfs(fd).map_err(|errno| Error::os(errno.raw_os_error(), "fstatfs"))?;
     if !matches!(system.f_type as u64, libc_magic::TMPFS | libc_magic::HUGETLBFS) {
-        return refuse(format!("the descriptor lies on file system {:#x}, not in memory", system.f_type));
+        return refuse(format!(
+            "the descriptor lies on file system {:#x}, not in memory",
+            system.f_type
+        ));
     }
     let present = rustix::fs::fcntl_get_seals(fd)
         .map_err(|errno| Error::os(errno.raw_os_error(), "reading a memfd's seals"))?;
@@ -69,7 +74,11 @@ pub fn verify(fd: BorrowedFd<'_>, size: u64, single_writer: bool) -> Result<()> 
         wanted |= SealFlags::FUTURE_WRITE;
     }
     // F_SEAL_WRITE forbids even more than FUTURE_WRITE.
-    let effective = if present.contains(SealFlags::WRITE) { present | SealFlags::FUTURE_WRITE } else { present };
+    let effective = if present.contains(SealFlags::WRITE) {
+        present | SealFlags::FUTURE_WRITE
+    } else {
+        present
+    };
     if !effective.contains(wanted) {
         return refuse(format!("the memfd has the seals {present:?}, {wanted:?} are needed"));
     }
@@ -81,14 +90,17 @@ pub fn verify(fd: BorrowedFd<'_>, size: u64, single_writer: bool) -> Result<()> 
 
 /// Commits every page of the file now, so that a lack of memory is an error here and not a SIGBUS later.
 pub fn commit(fd: BorrowedFd<'_>, size: u64) -> Result<()> {
-    rustix::io::retry_on_intr(|| rustix::fs::fallocate(fd, rustix::fs::FallocateFlags::empty(), 0, size)).map_err(
-        |errno| match errno {
-            rustix::io::Errno::OPNOTSUPP => {
-                Error::new(LAVA_ERROR_UNSUPPORTED, "this memory file system cannot commit pages ahead")
-            }
-            errno => Error::os(errno.raw_os_error(), format!("committing {size} bytes")).with_value(size),
-        },
-    )
+    rustix::io::retry_on_intr(|| {
+        rustix::fs::fallocate(fd, rustix::fs::FallocateFlags::empty(), 0, size)
+    })
+    .map_err(|errno| match errno {
+        rustix::io::Errno::OPNOTSUPP => {
+            Error::new(LAVA_ERROR_UNSUPPORTED, "this memory file system cannot commit pages ahead")
+        }
+        errno => {
+            Error::os(errno.raw_os_error(), format!("committing {size} bytes")).with_value(size)
+        }
+    })
 }
 
 /// A second descriptor for the same open file.
