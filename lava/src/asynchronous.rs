@@ -9,6 +9,7 @@ use futures_core::Stream;
 use futures_core::stream::FusedStream;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::task::coop::poll_proceed;
 
 use crate::consumer::{Consumer, Received};
 use crate::error::{Error, Result};
@@ -49,9 +50,14 @@ impl Consumer {
 
     /// Takes the next frame, or wakes the task when there may be one.
     fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Frame>>> {
+        // A task that always finds a frame must still let others run.
+        let budget = ready!(poll_proceed(context));
         loop {
             match self.try_receive()? {
-                Received::Frame(frame) => return Poll::Ready(Ok(Some(frame))),
+                Received::Frame(frame) => {
+                    budget.made_progress();
+                    return Poll::Ready(Ok(Some(frame)));
+                }
                 Received::Closed => return Poll::Ready(Ok(None)),
                 Received::Empty => {}
             }
@@ -67,7 +73,10 @@ impl Consumer {
             Some(readiness) => readiness,
             None => {
                 let fd = EventFd(self.raw_event_fd()?);
-                Readiness(AsyncFd::with_interest(fd, Interest::READABLE).map_err(os_error)?)
+                // SAFETY: the fd is open until the consumer's handle is destroyed, which happens after the drop of its
+                // field `readiness`; nothing moves the registration out of the consumer.
+                let watched = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) };
+                Readiness(watched.map_err(|error| os_error(error.into()))?)
             }
         };
         Ok(self.readiness.insert(readiness))

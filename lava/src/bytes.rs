@@ -1,6 +1,8 @@
-//! What crosses the C ABI, converted: structs with their size set, texts, typed views of bytes.
+//! What crosses the C ABI, converted: structs with their size set, pieces of memory, texts, typed views of bytes.
 
 use std::ffi::{CStr, CString, c_char};
+use std::fmt;
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
 use bytemuck::{AnyBitPattern, PodCastError};
@@ -34,6 +36,28 @@ macro_rules! c_structs {
 c_structs!(lava_error lava_log_sink lava_context_options lava_location lava_scope_report lava_buffer_options);
 c_structs!(lava_buffer_info lava_buffer_handle lava_frame_info lava_tensor lava_producer_options);
 c_structs!(lava_consumer_options lava_connection_info lava_rejection);
+
+/// A borrowed piece of memory to send: the element of
+/// [`Producer::send_bytes_many`](crate::Producer::send_bytes_many). Made of a slice by `into()`.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct Bytes<'a> {
+    raw: lava_bytes,
+    memory: PhantomData<&'a [u8]>,
+}
+
+impl<'a> From<&'a [u8]> for Bytes<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        let raw = lava_bytes { data: bytes.as_ptr().cast(), size: bytes.len() };
+        Self { raw, memory: PhantomData }
+    }
+}
+
+impl fmt::Debug for Bytes<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Bytes({} bytes)", self.raw.size)
+    }
+}
 
 /// The text of a NUL-terminated array of C characters; what is not UTF-8 is replaced.
 pub(crate) fn text(characters: &[c_char]) -> String {
