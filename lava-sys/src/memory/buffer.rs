@@ -208,3 +208,109 @@ impl Buffer {
         Ok(unsafe { data.add(offset as usize) })
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::request::tests::{context, request};
+    use super::*;
+
+    fn buffer(size: u64, flags: u32) -> Buffer {
+        Buffer::allocate(&request(Memory::Auto, size, flags), &context()).unwrap()
+    }
+
+    fn content(buffer: &Buffer) -> Vec<u8> {
+        let mut bytes = vec![0; buffer.size() as usize];
+        // SAFETY: `bytes` has the buffer's size.
+        unsafe { buffer.read(0, bytes.as_mut_ptr(), bytes.len()) }.unwrap();
+        bytes
+    }
+
+    fn put(buffer: &Buffer, offset: u64, bytes: &[u8]) -> Result<()> {
+        // SAFETY: a slice is valid for its length.
+        unsafe { buffer.write(offset, bytes.as_ptr(), bytes.len()) }
+    }
+
+    #[test]
+    fn every_buffer_has_its_own_number() {
+        let numbers: std::collections::HashSet<u64> = (0..100).map(|_| buffer(1, 0).id()).collect();
+        assert_eq!(numbers.len(), 100);
+    }
+
+    #[test]
+    fn ranges_beyond_the_end_are_refused() {
+        let buffer = buffer(100, 0);
+        for (offset, size) in
+            [(0, 101), (100, 1), (101, 0), (u64::MAX, 1), (1, u64::MAX), (u64::MAX, u64::MAX)]
+        {
+            for refused in [
+                buffer.fill(offset, size, 1),
+                Buffer::copy(&buffer, offset, &buffer, 0, size),
+                Buffer::copy(&buffer, 0, &buffer, offset, size),
+            ] {
+                assert_eq!(refused.unwrap_err().status, LAVA_ERROR_TOO_LARGE, "{offset} {size}");
+            }
+        }
+        buffer.fill(100, 0, 1).unwrap();
+        assert_eq!(content(&buffer), [0; 100]);
+        assert!(put(&buffer, 98, b"abc").unwrap_err().message.contains("offset 98"));
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Write(u64, Vec<u8>),
+        Fill(u64, u64, u8),
+        Copy(u64, u64, u64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let at = || 0..5000_u64;
+        prop_oneof![
+            (at(), prop::collection::vec(any::<u8>(), 0..300))
+                .prop_map(|(at, bytes)| Step::Write(at, bytes)),
+            (at(), at(), any::<u8>()).prop_map(|(at, size, value)| Step::Fill(at, size, value)),
+            (at(), at(), at()).prop_map(|(to, from, size)| Step::Copy(to, from, size)),
+        ]
+    }
+
+    /// The same on a vector; `None` where the range is outside.
+    fn model(bytes: &mut [u8], step: &Step) -> Option<()> {
+        let inside = |at: u64, size: u64| {
+            (at + size <= bytes.len() as u64).then_some(at as usize..(at + size) as usize)
+        };
+        match step {
+            Step::Write(at, new) => {
+                let range = inside(*at, new.len() as u64)?;
+                bytes[range].copy_from_slice(new);
+            }
+            Step::Fill(at, size, value) => {
+                let range = inside(*at, *size)?;
+                bytes[range].fill(*value);
+            }
+            Step::Copy(to, from, size) => {
+                let (to, from) = (inside(*to, *size)?, inside(*from, *size)?);
+                bytes.copy_within(from, to.start);
+            }
+        }
+        Some(())
+    }
+
+    proptest! {
+        #[test]
+        fn a_buffer_behaves_as_a_vector(size in 1..5000_u64, shared in any::<bool>(), steps in prop::collection::vec(step(), 0..30)) {
+            let buffer = buffer(size, if shared { LAVA_BUFFER_SHAREABLE } else { 0 });
+            let mut bytes = vec![0; size as usize];
+            for step in &steps {
+                let done = match step {
+                    Step::Write(at, new) => put(&buffer, *at, new),
+                    Step::Fill(at, size, value) => buffer.fill(*at, *size, *value),
+                    Step::Copy(to, from, size) => Buffer::copy(&buffer, *to, &buffer, *from, *size),
+                };
+                prop_assert_eq!(done.is_ok(), model(&mut bytes, step).is_some());
+            }
+            prop_assert_eq!(content(&buffer), bytes);
+        }
+    }
+}

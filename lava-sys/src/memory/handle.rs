@@ -220,3 +220,181 @@ fn protocol(error: Error) -> Error {
         error
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::os::fd::AsRawFd as _;
+
+    use proptest::prelude::*;
+
+    use super::super::request::tests::{context, request};
+    use super::*;
+
+    const WRITABLE: u32 = LAVA_BUFFER_SHAREABLE | LAVA_BUFFER_WRITABLE_BY_IMPORTERS;
+
+    /// An exported buffer and its handle, whose descriptor is closed at the end.
+    struct Exported {
+        buffer: Buffer,
+        handle: lava_buffer_handle,
+    }
+
+    impl Exported {
+        fn new(size: u64, flags: u32) -> Self {
+            let buffer = Buffer::allocate(&request(Memory::Auto, size, flags), &context()).unwrap();
+            let handle = buffer.export().unwrap();
+            Self { buffer, handle }
+        }
+
+        fn import(&self) -> Result<Buffer> {
+            Buffer::import(&self.handle, &context())
+        }
+    }
+
+    impl Drop for Exported {
+        fn drop(&mut self) {
+            Buffer::discard_export(&self.handle);
+        }
+    }
+
+    fn first_bytes(buffer: &Buffer) -> [u8; 4] {
+        let mut bytes = [0; 4];
+        // SAFETY: four bytes.
+        unsafe { buffer.read(0, bytes.as_mut_ptr(), 4) }.unwrap();
+        bytes
+    }
+
+    #[test]
+    fn an_importer_sees_the_bytes_and_may_not_write_them() {
+        let exported = Exported::new(5000, LAVA_BUFFER_SHAREABLE);
+        let imported = exported.import().unwrap();
+        exported.buffer.fill(0, 5000, 7).unwrap();
+        assert_eq!((first_bytes(&imported), imported.size()), ([7; 4], 5000));
+        assert_eq!(
+            imported.flags(),
+            LAVA_BUFFER_SHAREABLE | LAVA_BUFFER_IMPORTED | LAVA_BUFFER_READ_ONLY
+        );
+        assert_eq!(imported.fill(0, 1, 0).unwrap_err().status, LAVA_ERROR_PERMISSION);
+        assert_eq!(
+            Buffer::copy(&imported, 0, &exported.buffer, 0, 1).unwrap_err().status,
+            LAVA_ERROR_PERMISSION
+        );
+        Buffer::copy(&exported.buffer, 0, &imported, 1, 1).unwrap();
+        assert_ne!(imported.id(), exported.buffer.id());
+    }
+
+    #[test]
+    fn importers_write_where_that_was_allowed() {
+        let exported = Exported::new(5000, WRITABLE);
+        let imported = exported.import().unwrap();
+        imported.fill(0, 5000, 9).unwrap();
+        assert_eq!(first_bytes(&exported.buffer), [9; 4]);
+        assert!(
+            imported.flags() & LAVA_BUFFER_WRITABLE_BY_IMPORTERS != 0
+                && !imported.is_single_writer()
+        );
+    }
+
+    #[test]
+    fn memory_outlives_its_exporter_and_can_be_passed_on() {
+        let exported = Exported::new(5000, LAVA_BUFFER_SHAREABLE);
+        exported.buffer.fill(0, 5000, 3).unwrap();
+        let imported = exported.import().unwrap();
+        drop(exported);
+        let again = Exported { handle: imported.export().unwrap(), buffer: imported };
+        assert_eq!(first_bytes(&again.import().unwrap()), [3; 4]);
+    }
+
+    #[test]
+    fn a_private_buffer_has_no_handle() {
+        let private = Buffer::allocate(&request(Memory::Auto, 5000, 0), &context()).unwrap();
+        assert_eq!(private.export().unwrap_err().status, LAVA_ERROR_UNSUPPORTED);
+    }
+
+    #[test]
+    fn false_claims_are_refused() {
+        let exported = Exported::new(5000, LAVA_BUFFER_SHAREABLE);
+        let refused = |change: fn(&mut lava_buffer_handle), words: &str| {
+            let mut handle = exported.handle;
+            change(&mut handle);
+            let error = Buffer::import(&handle, &context()).unwrap_err();
+            assert_eq!(error.status, LAVA_ERROR_INVALID_ARGUMENT, "{error}");
+            assert!(error.message.contains(words), "{error}");
+        };
+        refused(|handle| handle.kind = 9, "kind 9");
+        refused(|handle| handle.fd = -1, "fd is -1");
+        refused(|handle| handle.fd = 987_654, "descriptor 987654");
+        refused(|handle| handle.memory = 77, "memory 77");
+        refused(|handle| handle.memory = LAVA_MEMORY_DEVICE, "host memory");
+        refused(|handle| handle.size = 0, "size 0");
+        refused(|handle| handle.size = 9000, "reach beyond");
+        refused(|handle| handle.offset = u64::MAX, "reach beyond");
+        refused(|handle| handle.allocation_size += 4096, "announced");
+        refused(|handle| handle.allocation_size = u64::MAX, "impossible");
+        refused(|handle| handle.pages = 0, "LAVA_PAGES");
+        refused(|handle| handle.pages = LAVA_PAGES_HUGE_RESERVED, "pages 2 were announced");
+        refused(|handle| handle.flags = 0, "flags 0x0");
+        refused(|handle| handle.flags |= LAVA_BUFFER_READ_ONLY, "flags 0x41");
+        refused(|handle| handle.device_uuid[3] = 1, "GPU");
+        let device = lava_buffer_handle { kind: LAVA_HANDLE_VULKAN_OPAQUE_FD, ..exported.handle };
+        assert_eq!(Buffer::import(&device, &context()).unwrap_err().status, LAVA_ERROR_UNSUPPORTED);
+        let writable = lava_buffer_handle { flags: WRITABLE, ..exported.handle };
+        assert_eq!(
+            Buffer::import(&writable, &context()).unwrap_err().status,
+            LAVA_ERROR_PERMISSION
+        );
+    }
+
+    #[test]
+    fn descriptors_of_other_kinds_are_refused() {
+        let exported = Exported::new(4096, LAVA_BUFFER_SHAREABLE);
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(4096).unwrap();
+        let (pipe, _other_end) = std::io::pipe().unwrap();
+        let unsealed = memfd::create("unsealed", 4096, memfd::PageKind::Small).unwrap();
+        let resizable = Exported::new(4096, WRITABLE);
+        for fd in [file.as_raw_fd(), pipe.as_raw_fd(), unsealed.as_raw_fd(), resizable.handle.fd] {
+            let handle = lava_buffer_handle { fd, ..exported.handle };
+            let error = Buffer::import(&handle, &context()).unwrap_err();
+            assert_eq!(error.status, LAVA_ERROR_INVALID_ARGUMENT, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_peers_memory_is_read_only_and_its_false_claims_break_the_protocol() {
+        let exported = Exported::new(5000, LAVA_BUFFER_SHAREABLE);
+        let fd = || memfd::duplicate(exported.buffer.shared_fd().unwrap()).unwrap();
+        let size = exported.buffer.allocated_size();
+        let (memory, pages) = (exported.buffer.memory(), exported.buffer.pages());
+        let pool = Buffer::from_peer(fd(), size, memory, pages).unwrap();
+        assert!(pool.is_read_only() && pool.is_single_writer() && pool.size() == size);
+        for (size, pages) in [(size - 1, pages), (0, pages), (u64::MAX, pages), (size, 99)] {
+            let error = Buffer::from_peer(fd(), size, memory, pages).unwrap_err();
+            assert_eq!(error.status, LAVA_ERROR_PROTOCOL, "{error}");
+        }
+        let writable = Exported::new(5000, WRITABLE);
+        let shared = memfd::duplicate(writable.buffer.shared_fd().unwrap()).unwrap();
+        let error = Buffer::from_peer(shared, size, memory, LAVA_PAGES_SMALL).unwrap_err();
+        assert_eq!(error.status, LAVA_ERROR_PROTOCOL, "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn a_handle_with_any_numbers_gives_a_buffer_inside_the_file_or_an_error(
+            numbers in prop::array::uniform3(prop_oneof![any::<u64>(), 0..5000_u64, Just(8192)]),
+            (memory, pages, kind) in (0..7_u32, 0..5_u32, 1..4_u32),
+            flags in prop::sample::select(vec![WRITABLE, WRITABLE, LAVA_BUFFER_SHAREABLE, 0, u32::MAX]),
+        ) {
+            let exported = Exported::new(8192, WRITABLE);
+            let handle = lava_buffer_handle {
+                memory, pages, kind, flags,
+                size: numbers[0], offset: numbers[1], allocation_size: numbers[2],
+                ..exported.handle
+            };
+            if let Ok(buffer) = Buffer::import(&handle, &context()) {
+                prop_assert!(handle.offset + buffer.size() <= 8192);
+                buffer.fill(0, buffer.size(), 1).unwrap();
+            }
+        }
+    }
+}

@@ -88,3 +88,44 @@ fn neither(need: &Need, no_reserved: &str) -> Refusal {
         error: Error::new(LAVA_ERROR_LIMIT, message).with_value(wanted),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::buffer::Buffer;
+    use super::super::kind::Memory;
+    use super::super::request::tests::{context, request};
+    use super::*;
+
+    /// Every machine has one of the outcomes; which one is read from the kernel's settings.
+    #[test]
+    fn huge_pages_are_had_or_the_setting_is_named() {
+        for shareable in [0, LAVA_BUFFER_SHAREABLE] {
+            let asked = request(Memory::Huge, 3 << 20, LAVA_BUFFER_REQUIRE | shareable);
+            let need = asked.check().unwrap();
+            match Buffer::allocate(&asked, &context()) {
+                Ok(buffer) => {
+                    assert!(buffer.pages() != LAVA_PAGES_SMALL && buffer.page_size() > 4096);
+                    assert_eq!(buffer.allocated_size() % buffer.page_size(), 0);
+                    assert!(buffer.reason().contains("reserved"), "{}", buffer.reason());
+                    buffer.fill(0, buffer.size(), 1).unwrap();
+                }
+                Err(error) => {
+                    assert_eq!(error.status, LAVA_ERROR_REQUIREMENT, "{error}");
+                    assert_eq!(huge::transparent(machine::kind(&need)), Transparent::Never);
+                    assert!(error.message.contains("vm.nr_hugepages"), "{error}");
+                    assert!(error.message.contains(machine::kind(&need).setting()), "{error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_refusal_counts_the_pages() {
+        let need = request(Memory::Huge, 64 << 20, LAVA_BUFFER_SHAREABLE).check().unwrap();
+        let refusal = neither(&need, "0 of 32 reserved free");
+        assert!(refusal.error.message.len() < LAVA_ERROR_MESSAGE_SIZE - 60, "{}", refusal.error);
+        assert_eq!(refusal.error.status, LAVA_ERROR_LIMIT);
+        assert!(refusal.error.message.contains("shmem_enabled"));
+    }
+}

@@ -44,14 +44,14 @@ fn over_limit(size: u64, lockable: u64) -> Refusal {
     Refusal { short: format!("{} is over RLIMIT_MEMLOCK ({limit})", Bytes(size)), error }
 }
 
-/// What `mlock` said, where the limit was reached by another thread meanwhile or the kernel counts otherwise.
+/// What `mlock` said, in the terms of the limit where that is the cause: it counts whole pages, and other threads lock
+/// memory too.
 fn refused(size: u64, error: Error) -> Error {
-    match error.status {
-        LAVA_ERROR_OUT_OF_MEMORY | LAVA_ERROR_PERMISSION => {
-            Error { status: LAVA_ERROR_LIMIT, message: limit_message(size), ..error }
-        }
-        _ => error,
+    let whole = size.next_multiple_of(limits::page_size());
+    if machine::lockable().is_some_and(|lockable| whole > lockable) {
+        return Error { status: LAVA_ERROR_LIMIT, message: limit_message(size), ..error };
     }
+    error
 }
 
 fn limit_message(size: u64) -> String {
@@ -67,4 +67,68 @@ fn limit_message(size: u64) -> String {
         text(limit.hard),
         Bytes(limits::locked_bytes()),
     )
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::process::Command;
+
+    use super::super::buffer::Buffer;
+    use super::super::kind::Memory;
+    use super::super::request::Request;
+    use super::super::request::tests::{context, request};
+    use super::*;
+
+    const CHILD: &str = "LAVA_TEST_LOW_LOCK_LIMIT";
+    const LIMIT: u64 = 256 << 10;
+
+    /// Limits belong to a process, so this test runs itself once more in one of its own.
+    #[test]
+    fn a_low_limit_is_named_and_fallen_back_from() {
+        if std::env::var_os(CHILD).is_some() {
+            limits::lower_lock_limit(LIMIT).unwrap();
+            return under_a_low_limit();
+        }
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "memory::pinned::tests::a_low_limit_is_named_and_fallen_back_from"])
+            .env(CHILD, "1")
+            .output()
+            .unwrap();
+        let output = String::from_utf8_lossy(&child.stdout);
+        assert!(child.status.success() && output.contains("1 passed"), "{output}");
+    }
+
+    fn under_a_low_limit() {
+        let allocate = |request: &Request| Buffer::allocate(request, &context());
+        for shareable in [0, LAVA_BUFFER_SHAREABLE] {
+            let fits =
+                allocate(&request(Memory::Pinned, LIMIT / 2, LAVA_BUFFER_REQUIRE | shareable))
+                    .unwrap();
+            assert!(fits.flags() & LAVA_BUFFER_COMMIT != 0 && limits::locked_bytes() == LIMIT / 2);
+
+            let error = allocate(&request(Memory::Pinned, LIMIT, LAVA_BUFFER_REQUIRE | shareable))
+                .unwrap_err();
+            assert_eq!((error.status, error.value), (LAVA_ERROR_REQUIREMENT, LIMIT / 2));
+            for words in
+                ["locking 256 KiB", "RLIMIT_MEMLOCK: 256 KiB", "128 KiB are in use", "ulimit -l"]
+            {
+                assert!(error.message.contains(words), "{error}");
+            }
+            assert!(error.message.len() < LAVA_ERROR_MESSAGE_SIZE, "{error}");
+
+            let instead = allocate(&request(Memory::Pinned, LIMIT, shareable)).unwrap();
+            assert_eq!(instead.memory(), Memory::Standard);
+            assert!(
+                instead.reason().contains("not pinned: 256 KiB is over RLIMIT_MEMLOCK"),
+                "{}",
+                instead.reason()
+            );
+            drop(fits);
+            assert_eq!(limits::locked_bytes(), 0);
+        }
+        let mapping = Mapping::private(LIMIT as usize * 2).unwrap();
+        let error = refused(LIMIT * 2, pages::lock(&mapping).unwrap_err());
+        assert_eq!(error.status, LAVA_ERROR_LIMIT, "{error}");
+    }
 }

@@ -149,6 +149,10 @@ pub(super) mod tests {
         }
     }
 
+    pub(in super::super) fn context() -> MemoryContext {
+        MemoryContext::new(Log::none())
+    }
+
     fn refused(request: &Request, value: u64, words: &str) {
         let error = request.check().unwrap_err();
         assert_eq!((error.status, error.value), (LAVA_ERROR_INVALID_ARGUMENT, value), "{error}");

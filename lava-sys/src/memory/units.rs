@@ -10,7 +10,7 @@ impl fmt::Display for Bytes {
         const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
         let unit = (self.0.checked_ilog2().unwrap_or(0) / 10) as usize;
         let one = 1_u64 << (10 * unit);
-        if self.0 % one == 0 {
+        if self.0.is_multiple_of(one) {
             return write!(f, "{} {}", self.0 / one, UNITS[unit]);
         }
         let tenths = (u128::from(self.0 % one) * 10) / u128::from(one);

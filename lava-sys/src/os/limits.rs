@@ -52,6 +52,17 @@ fn parse_kilobytes(text: &str, key: &str) -> Option<u64> {
     words.next()?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
+/// For tests, in a process of their own: from now on this thread may lock `bytes` and no more.
+#[cfg(test)]
+pub fn lower_lock_limit(bytes: u64) -> rustix::io::Result<()> {
+    use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+    let mut sets = capabilities(None)?;
+    sets.effective.remove(CapabilitySet::IPC_LOCK);
+    set_capabilities(None, sets)?;
+    let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
+    rustix::process::setrlimit(Resource::Memlock, limit)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
