@@ -284,6 +284,22 @@ mod tests {
     }
 
     #[test]
+    fn every_host_memory_can_be_imported() {
+        for memory in [Memory::Standard, Memory::Numa, Memory::Huge, Memory::Pinned] {
+            let asked = request(memory, 3 << 20, LAVA_BUFFER_SHAREABLE);
+            let buffer = Buffer::allocate(&asked, &context()).unwrap();
+            buffer.fill(0, buffer.size(), 5).unwrap();
+            let exported = Exported { handle: buffer.export().unwrap(), buffer };
+            let imported = exported.import().unwrap();
+            assert_eq!(
+                (imported.memory(), imported.pages()),
+                (exported.buffer.memory(), exported.buffer.pages())
+            );
+            assert_eq!(first_bytes(&imported), [5; 4], "{}", exported.buffer.reason());
+        }
+    }
+
+    #[test]
     fn importers_write_where_that_was_allowed() {
         let exported = Exported::new(5000, WRITABLE);
         let imported = exported.import().unwrap();
