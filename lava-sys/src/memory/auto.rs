@@ -1,4 +1,5 @@
 //! What AUTO chooses, from facts alone: an ordered list of strategies, each with its reason. The last is always standard.
+#![forbid(unsafe_code)]
 
 use super::kind::Memory;
 use super::units::Bytes;
@@ -69,29 +70,28 @@ fn huge(facts: &Facts) -> Option<Choice> {
     if facts.size < LARGE || facts.node.is_some() {
         return None;
     }
-    // Rounding up to whole pages may waste an eighth.
-    let worthwhile = |page: u64| {
-        facts
-            .size
-            .checked_next_multiple_of(page)
-            .is_some_and(|rounded| rounded - facts.size <= facts.size / 8)
-    };
     let size = Bytes(facts.size);
+    let chosen = |why| Some(Choice { memory: Memory::Huge, why });
     if let Some(Reserved { page_size, free }) = facts.reserved
-        && worthwhile(page_size)
+        && worthwhile(facts, page_size)
         && facts.size.div_ceil(page_size) <= free
     {
-        return Some(Choice {
-            memory: Memory::Huge,
-            why: format!("{size} is large, {free} huge pages are free"),
-        });
+        return chosen(format!("{size} is large, {free} huge pages are free"));
     }
-    let transparent =
-        facts.transparent != Transparent::Never && facts.transparent_size.is_some_and(worthwhile);
-    transparent.then(|| Choice {
-        memory: Memory::Huge,
-        why: format!("{size} is large, the kernel makes huge pages"),
-    })
+    if transparent_page(facts).is_some_and(|page| worthwhile(facts, page)) {
+        return chosen(format!("{size} is large, the kernel makes huge pages"));
+    }
+    None
+}
+
+/// Rounding up to whole pages may waste an eighth.
+fn worthwhile(facts: &Facts, page: u64) -> bool {
+    let rounded = facts.size.checked_next_multiple_of(page);
+    rounded.is_some_and(|rounded| rounded - facts.size <= facts.size / 8)
+}
+
+fn transparent_page(facts: &Facts) -> Option<u64> {
+    facts.transparent_size.filter(|_| facts.transparent != Transparent::Never)
 }
 
 fn numa(facts: &Facts) -> Option<Choice> {
@@ -106,11 +106,18 @@ fn numa(facts: &Facts) -> Option<Choice> {
     })
 }
 
+/// Why nothing but standard is chosen.
 fn plain(facts: &Facts) -> String {
+    let size = Bytes(facts.size);
+    let reserved = facts.reserved.filter(|set| set.free > 0).map(|set| set.page_size);
     if facts.size < LARGE {
-        format!("{} is small", Bytes(facts.size))
+        format!("{size} is small")
+    } else if let Some(page) = transparent_page(facts).or(reserved)
+        && !worthwhile(facts, page)
+    {
+        format!("pages of {} would waste an eighth of {size}", Bytes(page))
     } else {
-        "no huge pages here".into()
+        "no huge pages are free".into()
     }
 }
 
@@ -162,7 +169,10 @@ mod tests {
     #[test]
     fn pages_that_would_be_mostly_empty_are_not_taken() {
         let giant = Some(Reserved { page_size: 1 << 30, free: 8 });
-        assert_eq!(order(&Facts { reserved: giant, ..facts(64 << 20) }), [Memory::Standard]);
+        let wasteful = Facts { reserved: giant, ..facts(64 << 20) };
+        assert_eq!(order(&wasteful), [Memory::Standard]);
+        assert!(choose(&wasteful)[0].why.contains("1 GiB would waste"));
+        assert_eq!(choose(&facts(64 << 20))[0].why, "no huge pages are free");
     }
 
     #[test]
