@@ -2,10 +2,12 @@
 
 use lava::*;
 
-use crate::support::{PATIENCE, Place, next, pattern};
+use crate::support::{PATIENCE, Place, Process, next, pattern};
 
 /// What a child process does.
-const ROLES: [(&str, fn(&Context)); 6] = [
+type Role = fn(&Context);
+
+const ROLES: [(&str, Role); 6] = [
     ("consume", consume),
     ("produce", produce),
     ("hold", hold),
@@ -58,7 +60,7 @@ fn children_receive_every_frame() {
         producer.connections().unwrap().iter().map(|there| there.peer_process).collect();
     assert!(!processes.contains(&None) && !processes.contains(&Some(std::process::id())));
     drop(producer);
-    children.map(|child| child.success());
+    children.into_iter().for_each(Process::success);
 }
 
 fn produce(context: &Context) {
@@ -148,10 +150,11 @@ fn read_buffer(context: &Context) {
     let frame = consumer.receive().unwrap().unwrap();
     assert!(frame.info().in_buffer);
     let (buffer, offset) = frame.buffer().unwrap();
-    drop(frame.copy_to_vec::<u8>().map(|bytes| assert_eq!(bytes, pattern(100_000, 2))).unwrap());
+    assert_eq!(frame.copy_to_vec::<u8>().unwrap(), pattern(100_000, 2));
     let mut bytes = vec![0; 100_000];
     buffer.read(offset, &mut bytes).unwrap();
     assert_eq!(bytes, pattern(100_000, 2));
+    drop(frame);
     assert!(consumer.receive().unwrap().is_none());
 }
 

@@ -59,7 +59,7 @@ impl Helper {
     /// Waits for one message; fails after `patience`, on Ctrl-C, and when the helper has ended.
     pub fn hear<T: DeserializeOwned>(&mut self, patience: Duration) -> Result<T, Failure> {
         let deadline = Instant::now() + patience;
-        while self.output.buffer().is_empty() && !self.readable()? {
+        while !self.has_something_to_say()? {
             interrupt::check()?;
             if Instant::now() > deadline {
                 return Err(Failure::Failed(format!("{} says nothing for {patience:?}", self.name)));
@@ -72,6 +72,11 @@ impl Helper {
             return Err(Failure::Failed(format!("{} ended early: {status}", self.name)));
         }
         serde_json::from_str(&line).doing(format_args!("{} said `{}`", self.name, line.trim_end()))
+    }
+
+    /// Whether a message, or the helper's end, is there.
+    pub fn has_something_to_say(&self) -> Result<bool, Failure> {
+        Ok(!self.output.buffer().is_empty() || self.readable()?)
     }
 
     fn readable(&self) -> Result<bool, Failure> {
