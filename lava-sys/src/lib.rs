@@ -7,9 +7,9 @@
 //! leaves. `tests/layers.rs` holds this. `doc/spec/architecture.md` has the map.
 #![allow(non_camel_case_types, reason = "types have the names that they have in C")]
 
-pub mod types;
 /// cbindgen:ignore
 pub mod decl;
+pub mod types;
 
 pub use decl::*;
 pub use types::*;

@@ -35,7 +35,8 @@ const CONFINED: &[(&str, &[&str])] = &[
 const SAFE: &[&str] = &["channel/pool", "channel/routing", "scope", "memory/auto"];
 
 /// What `lib.rs` may make public. `internals` is for benches, model checks and fuzz targets.
-const PUBLIC: &[&str] = &["mod types", "mod decl", "use decl :: *", "use types :: *", "mod internals"];
+const PUBLIC: &[&str] =
+    &["mod types", "mod decl", "use decl :: *", "use types :: *", "mod internals"];
 
 /// One file of the crate, by its path below `src`.
 struct Source<'a> {
@@ -82,7 +83,10 @@ impl Source<'_> {
                 }
             }
             "super" => {
-                let climbs = (0..).step_by(3).take_while(|step| is_word(trees, index + step, "super")).count();
+                let climbs = (0..)
+                    .step_by(3)
+                    .take_while(|step| is_word(trees, index + step, "super"))
+                    .count();
                 if climbs >= depth && self.path != "lib.rs" {
                     self.fault(&trees[index], "climbs to the crate's root; write `crate::`");
                 }
@@ -91,10 +95,16 @@ impl Source<'_> {
                 self.fault(&trees[index], "`unsafe` in code that must be pure");
             }
             _ => {
-                let places = CONFINED.iter().find(|(name, _)| *name == word).map(|(_, places)| *places);
+                let places =
+                    CONFINED.iter().find(|(name, _)| *name == word).map(|(_, places)| *places);
                 let is_field = index > 0 && trees[index - 1].to_string() == ".";
-                if places.is_some_and(|places| !is_field && !places.iter().any(|at| self.path.starts_with(at))) {
-                    self.fault(&trees[index], &format!("`{word}` outside of {:?}", places.unwrap_or_default()));
+                if places.is_some_and(|places| {
+                    !is_field && !places.iter().any(|at| self.path.starts_with(at))
+                }) {
+                    self.fault(
+                        &trees[index],
+                        &format!("`{word}` outside of {:?}", places.unwrap_or_default()),
+                    );
                 }
             }
         }
@@ -156,7 +166,10 @@ fn check_public(tokens: TokenStream) -> Vec<String> {
     let publics = (0..trees.len()).filter(|index| is_word(&trees, *index, "pub"));
     let items = publics.map(|index| {
         let rest = trees[index + 1..].iter().map(ToString::to_string);
-        rest.take_while(|text| text != ";" && !text.starts_with('{')).collect::<Vec<_>>().join(" ").replace(": :", "::")
+        rest.take_while(|text| text != ";" && !text.starts_with('{'))
+            .collect::<Vec<_>>()
+            .join(" ")
+            .replace(": :", "::")
     });
     let wrong = items.filter(|item| !PUBLIC.contains(&item.as_str()) && !item.starts_with('('));
     wrong.map(|item| format!("lib.rs: `pub {item}`: public are only {PUBLIC:?}")).collect()
@@ -167,7 +180,9 @@ fn source_directory() -> PathBuf {
 }
 
 fn source_files(directory: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(directory).expect("readable").map(|entry| entry.expect("entry").path()) {
+    for entry in
+        std::fs::read_dir(directory).expect("readable").map(|entry| entry.expect("entry").path())
+    {
         if entry.is_dir() {
             source_files(&entry, found);
         } else if entry.extension().is_some_and(|extension| extension == "rs") {
@@ -223,10 +238,16 @@ fn what_is_allowed_passes() {
         ("channel/frame.rs", "use crate::transport::shm; use crate::{os::futex, types::*};"),
         ("os/futex.rs", "use libc::c_int; use rustix::thread; use crate::error::Result;"),
         ("os/huge.rs", "mod tests { fn f() { super::super::memfd::create(); } }"),
-        ("channel/pool.rs", "/// `unsafe` is a word here.\n// unsafe { libc }\nconst TEXT: &str = \"unsafe crate::abi\";"),
+        (
+            "channel/pool.rs",
+            "/// `unsafe` is a word here.\n// unsafe { libc }\nconst TEXT: &str = \"unsafe crate::abi\";",
+        ),
         ("memory/vulkan/device.rs", "use ash::vk; use crate::os::mapping;"),
         ("abi/frame.rs", "#[unsafe(no_mangle)] unsafe extern \"C\" fn lava_frame_size() {}"),
-        ("lib.rs", "pub mod types; pub mod decl; pub use decl::*; pub use types::*; mod abi; pub mod internals { }"),
+        (
+            "lib.rs",
+            "pub mod types; pub mod decl; pub use decl::*; pub use types::*; mod abi; pub mod internals { }",
+        ),
     ] {
         assert_eq!(check(path, text), Vec::<String>::new(), "{path}: {text}");
     }

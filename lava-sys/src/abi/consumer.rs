@@ -7,6 +7,7 @@ use super::handle::{self, Opaque};
 use super::location::optional_location;
 use super::producer::{write_connection, write_rejection};
 use crate::channel::consumer::{Consumer, Options};
+use crate::transport::frame::FrameRef;
 use crate::types::*;
 
 // SAFETY: the only Opaque for this type.
@@ -31,7 +32,13 @@ unsafe impl Opaque for lava_consumer {
 /// # Safety
 /// Pointers must be NULL or valid as documented.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lava_consumer_create(context: *const lava_context, name: *const c_char, options: *const lava_consumer_options, consumer: *mut *mut lava_consumer, error: *mut lava_error) -> lava_status {
+pub unsafe extern "C" fn lava_consumer_create(
+    context: *const lava_context,
+    name: *const c_char,
+    options: *const lava_consumer_options,
+    consumer: *mut *mut lava_consumer,
+    error: *mut lava_error,
+) -> lava_status {
     control(error, || {
         check_pointer(consumer, "consumer")?;
         // SAFETY: checked; handle outputs are NULL on failure.
@@ -88,7 +95,11 @@ pub unsafe extern "C" fn lava_consumer_destroy(consumer: *mut lava_consumer) {
 /// # Safety
 /// Pointers must be NULL or valid as documented.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lava_consumer_receive(consumer: *mut lava_consumer, timeout_ns: u64, frame: *mut *mut lava_frame) -> lava_status {
+pub unsafe extern "C" fn lava_consumer_receive(
+    consumer: *mut lava_consumer,
+    timeout_ns: u64,
+    frame: *mut *mut lava_frame,
+) -> lava_status {
     hot(|| {
         check_hot(frame)?;
         // SAFETY: checked; handle outputs are NULL on failure.
@@ -96,7 +107,7 @@ pub unsafe extern "C" fn lava_consumer_receive(consumer: *mut lava_consumer, tim
         // SAFETY: the caller's promise.
         let received = unsafe { handle::exclusive_hot(consumer) }?.receive(timeout_ns)?;
         // SAFETY: checked.
-        unsafe { frame.write(received.cast()) };
+        unsafe { frame.write(received.as_ptr().cast()) };
         Ok(())
     })
 }
@@ -112,7 +123,13 @@ pub unsafe extern "C" fn lava_consumer_receive(consumer: *mut lava_consumer, tim
 /// # Safety
 /// `frames` must be valid for `count` elements.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lava_consumer_receive_many(consumer: *mut lava_consumer, frames: *mut *mut lava_frame, count: usize, timeout_ns: u64, received: *mut usize) -> lava_status {
+pub unsafe extern "C" fn lava_consumer_receive_many(
+    consumer: *mut lava_consumer,
+    frames: *mut *mut lava_frame,
+    count: usize,
+    timeout_ns: u64,
+    received: *mut usize,
+) -> lava_status {
     hot(|| {
         check_hot(received)?;
         // SAFETY: checked.
@@ -123,7 +140,10 @@ pub unsafe extern "C" fn lava_consumer_receive_many(consumer: *mut lava_consumer
         }
         check_hot(frames)?;
         // SAFETY: the caller's promise: `frames` is valid for `count` elements.
-        unsafe { handle::exclusive_hot(consumer)?.receive_many(frames.cast(), count, timeout_ns, received) }
+        unsafe {
+            let frames = std::slice::from_raw_parts_mut(frames.cast::<Option<FrameRef>>(), count);
+            handle::exclusive_hot(consumer)?.receive_many(frames, timeout_ns, received)
+        }
     })
 }
 
@@ -139,7 +159,11 @@ pub unsafe extern "C" fn lava_consumer_receive_many(consumer: *mut lava_consumer
 /// # Safety
 /// Pointers must be NULL or valid as documented.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lava_consumer_get_event_fd(consumer: *mut lava_consumer, fd: *mut i32, error: *mut lava_error) -> lava_status {
+pub unsafe extern "C" fn lava_consumer_get_event_fd(
+    consumer: *mut lava_consumer,
+    fd: *mut i32,
+    error: *mut lava_error,
+) -> lava_status {
     control(error, || {
         check_pointer(fd, "fd")?;
         // SAFETY: the caller's promise.
@@ -161,7 +185,12 @@ pub unsafe extern "C" fn lava_consumer_get_event_fd(consumer: *mut lava_consumer
 /// # Safety
 /// Pointers must be NULL or valid as documented.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lava_consumer_get_connection(consumer: *mut lava_consumer, info: *mut lava_connection_info, peer: *mut lava_location, error: *mut lava_error) -> lava_status {
+pub unsafe extern "C" fn lava_consumer_get_connection(
+    consumer: *mut lava_consumer,
+    info: *mut lava_connection_info,
+    peer: *mut lava_location,
+    error: *mut lava_error,
+) -> lava_status {
     control(error, || {
         // SAFETY: the caller's promise.
         let report = unsafe { handle::exclusive(consumer) }?.connection();
@@ -181,7 +210,12 @@ pub unsafe extern "C" fn lava_consumer_get_connection(consumer: *mut lava_consum
 /// # Safety
 /// Pointers must be NULL or valid as documented.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lava_consumer_get_rejection(consumer: *mut lava_consumer, index: u32, rejection: *mut lava_rejection, error: *mut lava_error) -> lava_status {
+pub unsafe extern "C" fn lava_consumer_get_rejection(
+    consumer: *mut lava_consumer,
+    index: u32,
+    rejection: *mut lava_rejection,
+    error: *mut lava_error,
+) -> lava_status {
     control(error, || {
         // SAFETY: the caller's promise.
         let report = unsafe { handle::exclusive(consumer) }?.connection();
@@ -201,7 +235,13 @@ pub unsafe extern "C" fn lava_consumer_get_rejection(consumer: *mut lava_consume
 /// # Safety
 /// Pointers must be NULL or valid as documented.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lava_consumer_describe(consumer: *mut lava_consumer, buffer: *mut c_char, capacity: usize, needed: *mut usize, error: *mut lava_error) -> lava_status {
+pub unsafe extern "C" fn lava_consumer_describe(
+    consumer: *mut lava_consumer,
+    buffer: *mut c_char,
+    capacity: usize,
+    needed: *mut usize,
+    error: *mut lava_error,
+) -> lava_status {
     control(error, || {
         // SAFETY: the caller's promise.
         let consumer = unsafe { handle::exclusive(consumer) }?;

@@ -59,20 +59,27 @@ unsafe fn convert_options(options: *const lava_context_options) -> Result<Option
     } else {
         // SAFETY: the sink is valid for the call.
         let sink = unsafe { read_options(raw.log) }?;
+        let write = sink
+            .write
+            .ok_or_else(|| Error::new(LAVA_ERROR_INVALID_POINTER, "lava_log_sink.write is NULL"))?;
+        // From here on `drop` is called, whatever fails.
+        let made = Sink::new(sink.user, write, sink.drop);
         let level = Level::from_number(if sink.level == 0 { LAVA_LOG_WARN } else { sink.level })?;
-        let write = sink.write.ok_or_else(|| {
-            Error::new(LAVA_ERROR_INVALID_POINTER, "lava_log_sink.write is NULL")
-        })?;
-        Some(Log::to_sink(level, Sink::new(sink.user, write, sink.drop)))
+        Some(Log::to_sink(level, made))
     };
-    let forced = Forced::from_number(raw.scope)?;
+    let forced = Some(Forced::from_number(raw.scope)?).filter(|_| raw.scope != LAVA_SCOPE_AUTO);
     let runtime_directory = if raw.runtime_directory.is_null() {
         None
     } else {
         // SAFETY: NUL-terminated by the caller's promise.
         Some(unsafe { text(raw.runtime_directory, "runtime_directory", 4096) }?.to_owned())
     };
-    Ok(Options { forced, runtime_directory, log, spin_ns: (raw.spin_ns != 0).then_some(raw.spin_ns) })
+    Ok(Options {
+        forced,
+        runtime_directory,
+        log,
+        spin_ns: (raw.spin_ns != 0).then_some(raw.spin_ns),
+    })
 }
 
 /// Ends the caller's use of a context. Producers, consumers, buffers and frames of it stay valid; it ends with the last.

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::guard::{check_hot, check_pointer, control, hot, quiet, read_options, write_info};
 use super::handle;
-use crate::channel::frame::FrameCell;
+
 use crate::error::{Error, Hot, Result};
+use crate::transport::frame::FrameCell;
 use crate::types::*;
 
 /// # Safety
@@ -113,7 +114,10 @@ pub unsafe extern "C" fn lava_frame_size(frame: *const lava_frame) -> u64 {
 /// # Safety
 /// Pointers must be NULL or valid as documented.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lava_frame_get_info(frame: *const lava_frame, info: *mut lava_frame_info) -> lava_status {
+pub unsafe extern "C" fn lava_frame_get_info(
+    frame: *const lava_frame,
+    info: *mut lava_frame_info,
+) -> lava_status {
     hot(|| {
         // SAFETY: the caller's promise.
         let cell = unsafe { cell(frame) }?;
@@ -169,7 +173,10 @@ pub unsafe extern "C" fn lava_frame_set_tag(frame: *mut lava_frame, tag: u64) ->
 /// # Safety
 /// Pointers must be NULL or valid as documented.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lava_frame_set_timestamp(frame: *mut lava_frame, timestamp_ns: u64) -> lava_status {
+pub unsafe extern "C" fn lava_frame_set_timestamp(
+    frame: *mut lava_frame,
+    timestamp_ns: u64,
+) -> lava_status {
     hot(|| {
         // SAFETY: the caller's promise.
         unsafe { cell_mut(frame) }?.set_timestamp(timestamp_ns)
@@ -189,7 +196,11 @@ pub unsafe extern "C" fn lava_frame_set_timestamp(frame: *mut lava_frame, timest
 /// # Safety
 /// Pointers must be NULL or valid as documented.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lava_frame_set_tensor(frame: *mut lava_frame, tensor: *const lava_tensor, error: *mut lava_error) -> lava_status {
+pub unsafe extern "C" fn lava_frame_set_tensor(
+    frame: *mut lava_frame,
+    tensor: *const lava_tensor,
+    error: *mut lava_error,
+) -> lava_status {
     control(error, || {
         // SAFETY: the caller's promise.
         let cell = detailed(unsafe { cell_mut(frame) })?;
@@ -215,7 +226,11 @@ pub unsafe extern "C" fn lava_frame_set_tensor(frame: *mut lava_frame, tensor: *
 /// # Safety
 /// Pointers must be NULL or valid as documented.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lava_frame_get_tensor(frame: *const lava_frame, tensor: *mut lava_tensor, error: *mut lava_error) -> lava_status {
+pub unsafe extern "C" fn lava_frame_get_tensor(
+    frame: *const lava_frame,
+    tensor: *mut lava_tensor,
+    error: *mut lava_error,
+) -> lava_status {
     control(error, || {
         // SAFETY: the caller's promise.
         let cell = detailed(unsafe { cell(frame) })?;
@@ -236,7 +251,12 @@ pub unsafe extern "C" fn lava_frame_get_tensor(frame: *const lava_frame, tensor:
 /// # Safety
 /// `data` must be valid for `size` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lava_frame_read(frame: *const lava_frame, offset: u64, data: *mut c_void, size: usize) -> lava_status {
+pub unsafe extern "C" fn lava_frame_read(
+    frame: *const lava_frame,
+    offset: u64,
+    data: *mut c_void,
+    size: usize,
+) -> lava_status {
     hot(|| {
         // SAFETY: the caller's promise.
         let cell = unsafe { cell(frame) }?;
@@ -260,7 +280,12 @@ pub unsafe extern "C" fn lava_frame_read(frame: *const lava_frame, offset: u64, 
 /// # Safety
 /// `data` must be valid for `size` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lava_frame_write(frame: *mut lava_frame, offset: u64, data: *const c_void, size: usize) -> lava_status {
+pub unsafe extern "C" fn lava_frame_write(
+    frame: *mut lava_frame,
+    offset: u64,
+    data: *const c_void,
+    size: usize,
+) -> lava_status {
     hot(|| {
         // SAFETY: the caller's promise.
         let cell = unsafe { cell_mut(frame) }?;
@@ -284,7 +309,12 @@ pub unsafe extern "C" fn lava_frame_write(frame: *mut lava_frame, offset: u64, d
 /// # Safety
 /// Pointers must be NULL or valid as documented.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lava_frame_get_buffer(frame: *const lava_frame, buffer: *mut *mut lava_buffer, offset: *mut u64, error: *mut lava_error) -> lava_status {
+pub unsafe extern "C" fn lava_frame_get_buffer(
+    frame: *const lava_frame,
+    buffer: *mut *mut lava_buffer,
+    offset: *mut u64,
+    error: *mut lava_error,
+) -> lava_status {
     control(error, || {
         check_pointer(buffer, "buffer")?;
         // SAFETY: checked; handle outputs are NULL on failure.
@@ -332,13 +362,16 @@ pub unsafe extern "C" fn lava_frame_release(frame: *mut lava_frame) -> lava_stat
 /// # Safety
 /// `frames` must be valid for `count` elements, each a live frame.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lava_frame_release_many(frames: *const *mut lava_frame, count: usize) -> lava_status {
+pub unsafe extern "C" fn lava_frame_release_many(
+    frames: *const *mut lava_frame,
+    count: usize,
+) -> lava_status {
     hot(|| {
         if count == 0 {
             return Ok(());
         }
         check_hot(frames)?;
         // SAFETY: the caller's promise: `frames` is valid for `count` elements.
-        unsafe { FrameCell::release_many(frames.cast(), count) }
+        unsafe { FrameCell::release_many(std::slice::from_raw_parts(frames.cast(), count)) }
     })
 }

@@ -75,7 +75,9 @@ unsafe fn report(out: *mut lava_error, failure: &Error) {
         full.message[count - header - 1] = 0;
     }
     // SAFETY: `out` is valid for `struct_size` bytes, of which at most `count` are written.
-    unsafe { std::ptr::copy_nonoverlapping((&raw const full).cast::<u8>(), out.cast::<u8>(), count) };
+    unsafe {
+        std::ptr::copy_nonoverlapping((&raw const full).cast::<u8>(), out.cast::<u8>(), count)
+    };
 }
 
 /// Copies `text` into a NUL-terminated array, cut at a character's end.

@@ -72,9 +72,8 @@ unsafe fn check<O: Opaque>(pointer: *const O) -> Hot<*const Handle<O::Inner>> {
 pub(super) unsafe fn shared<'a, O: Opaque>(pointer: *const O) -> Result<&'a O::Inner> {
     check_pointer(pointer.cast::<Handle<O::Inner>>(), O::NAME)?;
     // SAFETY: as promised.
-    let handle = unsafe { check(pointer) }.map_err(|status| {
-        Error::new(status, format!("this is not a live {} handle", O::NAME))
-    })?;
+    let handle = unsafe { check(pointer) }
+        .map_err(|status| Error::new(status, format!("this is not a live {} handle", O::NAME)))?;
     // SAFETY: no exclusive reference exists, by the caller's promise.
     Ok(unsafe { &*(*handle).inner.get() })
 }

@@ -3,14 +3,15 @@
 use std::ffi::{c_char, c_void};
 
 use super::guard::{
-    check_hot, check_pointer, control, copy_text, hot, quiet, read_options, text, write_info, write_text,
+    check_hot, check_pointer, control, copy_text, hot, quiet, read_options, text, write_info,
+    write_text,
 };
 use super::handle::{self, Opaque};
-use crate::channel::frame::FrameCell;
 use crate::channel::producer::{Options, Producer};
 use crate::channel::report::ConnectionReport;
-use crate::error::Result;
+use crate::error::{Hot, Result};
 use crate::memory::Memory;
+use crate::transport::frame::{FrameCell, FrameRef};
 use crate::types::*;
 
 // SAFETY: the only Opaque for this type.
@@ -32,7 +33,13 @@ unsafe impl Opaque for lava_producer {
 /// # Safety
 /// Pointers must be NULL or valid as documented.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lava_producer_create(context: *const lava_context, name: *const c_char, options: *const lava_producer_options, producer: *mut *mut lava_producer, error: *mut lava_error) -> lava_status {
+pub unsafe extern "C" fn lava_producer_create(
+    context: *const lava_context,
+    name: *const c_char,
+    options: *const lava_producer_options,
+    producer: *mut *mut lava_producer,
+    error: *mut lava_error,
+) -> lava_status {
     control(error, || {
         check_pointer(producer, "producer")?;
         // SAFETY: checked; handle outputs are NULL on failure.
@@ -50,6 +57,17 @@ pub unsafe extern "C" fn lava_producer_create(context: *const lava_context, name
     })
 }
 
+/// # Safety
+/// `data` is valid for `size` bytes for as long as the result is used.
+#[inline(always)]
+unsafe fn bytes<'a>(data: *const c_void, size: usize) -> Hot<&'a [u8]> {
+    if size == 0 {
+        return Ok(&[]);
+    }
+    check_hot(data.cast::<u8>())?;
+    // SAFETY: the caller's promise.
+    Ok(unsafe { std::slice::from_raw_parts(data.cast(), size) })
+}
 
 fn convert_options(raw: &lava_producer_options) -> Result<Options> {
     Ok(Options {
@@ -98,7 +116,12 @@ pub unsafe extern "C" fn lava_producer_destroy(producer: *mut lava_producer) {
 /// # Safety
 /// Pointers must be NULL or valid as documented.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lava_producer_wait_consumers(producer: *mut lava_producer, count: u32, timeout_ns: u64, error: *mut lava_error) -> lava_status {
+pub unsafe extern "C" fn lava_producer_wait_consumers(
+    producer: *mut lava_producer,
+    count: u32,
+    timeout_ns: u64,
+    error: *mut lava_error,
+) -> lava_status {
     control(error, || {
         // SAFETY: the caller's promise.
         unsafe { handle::exclusive(producer) }?.wait_consumers(count, timeout_ns)
@@ -121,7 +144,12 @@ pub unsafe extern "C" fn lava_producer_wait_consumers(producer: *mut lava_produc
 /// # Safety
 /// Pointers must be NULL or valid as documented.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lava_producer_loan(producer: *mut lava_producer, size: u64, timeout_ns: u64, frame: *mut *mut lava_frame) -> lava_status {
+pub unsafe extern "C" fn lava_producer_loan(
+    producer: *mut lava_producer,
+    size: u64,
+    timeout_ns: u64,
+    frame: *mut *mut lava_frame,
+) -> lava_status {
     hot(|| {
         check_hot(frame)?;
         // SAFETY: checked; handle outputs are NULL on failure.
@@ -129,7 +157,7 @@ pub unsafe extern "C" fn lava_producer_loan(producer: *mut lava_producer, size: 
         // SAFETY: the caller's promise.
         let loan = unsafe { handle::exclusive_hot(producer) }?.loan(size, timeout_ns)?;
         // SAFETY: checked.
-        unsafe { frame.write(loan.cast()) };
+        unsafe { frame.write(loan.as_ptr().cast()) };
         Ok(())
     })
 }
@@ -146,11 +174,16 @@ pub unsafe extern "C" fn lava_producer_loan(producer: *mut lava_producer, size: 
 /// # Safety
 /// Pointers must be NULL or valid as documented.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lava_producer_send(producer: *mut lava_producer, frame: *mut lava_frame, timeout_ns: u64) -> lava_status {
+pub unsafe extern "C" fn lava_producer_send(
+    producer: *mut lava_producer,
+    frame: *mut lava_frame,
+    timeout_ns: u64,
+) -> lava_status {
     hot(|| {
-        check_hot(frame.cast::<FrameCell>())?;
         // SAFETY: the caller's promise.
-        unsafe { handle::exclusive_hot(producer)?.send(frame.cast(), timeout_ns) }
+        unsafe {
+            handle::exclusive_hot(producer)?.send(FrameRef::from_raw(frame.cast())?, timeout_ns)
+        }
     })
 }
 
@@ -166,13 +199,15 @@ pub unsafe extern "C" fn lava_producer_send(producer: *mut lava_producer, frame:
 /// # Safety
 /// `data` must be valid for `size` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lava_producer_send_bytes(producer: *mut lava_producer, data: *const c_void, size: usize, timeout_ns: u64) -> lava_status {
+pub unsafe extern "C" fn lava_producer_send_bytes(
+    producer: *mut lava_producer,
+    data: *const c_void,
+    size: usize,
+    timeout_ns: u64,
+) -> lava_status {
     hot(|| {
-        if size > 0 {
-            check_hot(data.cast::<u8>())?;
-        }
         // SAFETY: the caller's promise: `data` is valid for `size` bytes.
-        unsafe { handle::exclusive_hot(producer)?.send_bytes(data.cast(), size, 0, timeout_ns) }
+        unsafe { handle::exclusive_hot(producer)?.send_bytes(bytes(data, size)?, timeout_ns) }
     })
 }
 
@@ -188,7 +223,13 @@ pub unsafe extern "C" fn lava_producer_send_bytes(producer: *mut lava_producer, 
 /// # Safety
 /// `parts` must be valid for `count` elements and each of them for its size.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lava_producer_send_bytes_many(producer: *mut lava_producer, parts: *const lava_bytes, count: usize, timeout_ns: u64, sent: *mut usize) -> lava_status {
+pub unsafe extern "C" fn lava_producer_send_bytes_many(
+    producer: *mut lava_producer,
+    parts: *const lava_bytes,
+    count: usize,
+    timeout_ns: u64,
+    sent: *mut usize,
+) -> lava_status {
     hot(|| {
         check_hot(sent)?;
         // SAFETY: checked.
@@ -199,7 +240,11 @@ pub unsafe extern "C" fn lava_producer_send_bytes_many(producer: *mut lava_produ
         }
         check_hot(parts)?;
         // SAFETY: the caller's promise: `parts` is valid for `count` elements, each for its size.
-        unsafe { handle::exclusive_hot(producer)?.send_bytes_many(parts, count, timeout_ns, sent) }
+        let (parts, producer) =
+            unsafe { (std::slice::from_raw_parts(parts, count), handle::exclusive_hot(producer)?) };
+        // SAFETY: as above.
+        let parts = parts.iter().map(|part| unsafe { bytes(part.data, part.size) });
+        producer.send_bytes_many(parts, timeout_ns, sent)
     })
 }
 
@@ -214,7 +259,14 @@ pub unsafe extern "C" fn lava_producer_send_bytes_many(producer: *mut lava_produ
 /// # Safety
 /// `frames` must be valid for `count` elements.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lava_producer_loan_many(producer: *mut lava_producer, size: u64, frames: *mut *mut lava_frame, count: usize, timeout_ns: u64, loaned: *mut usize) -> lava_status {
+pub unsafe extern "C" fn lava_producer_loan_many(
+    producer: *mut lava_producer,
+    size: u64,
+    frames: *mut *mut lava_frame,
+    count: usize,
+    timeout_ns: u64,
+    loaned: *mut usize,
+) -> lava_status {
     hot(|| {
         check_hot(loaned)?;
         // SAFETY: checked.
@@ -226,7 +278,8 @@ pub unsafe extern "C" fn lava_producer_loan_many(producer: *mut lava_producer, s
         check_hot(frames)?;
         // SAFETY: the caller's promise: `frames` is valid for `count` elements.
         unsafe {
-            handle::exclusive_hot(producer)?.loan_many(size, frames.cast(), count, timeout_ns, loaned)
+            let frames = std::slice::from_raw_parts_mut(frames.cast::<Option<FrameRef>>(), count);
+            handle::exclusive_hot(producer)?.loan_many(size, frames, timeout_ns, loaned)
         }
     })
 }
@@ -242,7 +295,13 @@ pub unsafe extern "C" fn lava_producer_loan_many(producer: *mut lava_producer, s
 /// # Safety
 /// `frames` must be valid for `count` elements.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lava_producer_send_many(producer: *mut lava_producer, frames: *const *mut lava_frame, count: usize, timeout_ns: u64, sent: *mut usize) -> lava_status {
+pub unsafe extern "C" fn lava_producer_send_many(
+    producer: *mut lava_producer,
+    frames: *const *mut lava_frame,
+    count: usize,
+    timeout_ns: u64,
+    sent: *mut usize,
+) -> lava_status {
     hot(|| {
         check_hot(sent)?;
         // SAFETY: checked.
@@ -253,7 +312,15 @@ pub unsafe extern "C" fn lava_producer_send_many(producer: *mut lava_producer, f
         }
         check_hot(frames)?;
         // SAFETY: the caller's promise: `frames` is valid for `count` elements.
-        unsafe { handle::exclusive_hot(producer)?.send_many(frames.cast(), count, timeout_ns, sent) }
+        let frames = unsafe { std::slice::from_raw_parts(frames, count) };
+        if frames.iter().any(|frame| frame.is_null() || !frame.cast::<FrameCell>().is_aligned()) {
+            return Err(LAVA_ERROR_INVALID_POINTER);
+        }
+        // SAFETY: FrameRef is a transparent pointer that is not NULL, which was checked.
+        unsafe {
+            let frames = std::slice::from_raw_parts(frames.as_ptr().cast::<FrameRef>(), count);
+            handle::exclusive_hot(producer)?.send_many(frames, timeout_ns, sent)
+        }
     })
 }
 
@@ -271,7 +338,16 @@ pub unsafe extern "C" fn lava_producer_send_many(producer: *mut lava_producer, f
 /// # Safety
 /// Pointers must be NULL or valid as documented.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lava_producer_send_buffer(producer: *mut lava_producer, buffer: *const lava_buffer, offset: u64, size: u64, tag: u64, tensor: *const lava_tensor, timeout_ns: u64, error: *mut lava_error) -> lava_status {
+pub unsafe extern "C" fn lava_producer_send_buffer(
+    producer: *mut lava_producer,
+    buffer: *const lava_buffer,
+    offset: u64,
+    size: u64,
+    tag: u64,
+    tensor: *const lava_tensor,
+    timeout_ns: u64,
+    error: *mut lava_error,
+) -> lava_status {
     control(error, || {
         // SAFETY: the caller's promise.
         let producer = unsafe { handle::exclusive(producer) }?;
@@ -298,7 +374,12 @@ pub unsafe extern "C" fn lava_producer_send_buffer(producer: *mut lava_producer,
 /// # Safety
 /// Pointers must be NULL or valid as documented.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lava_producer_wait_released(producer: *mut lava_producer, buffer: *const lava_buffer, timeout_ns: u64, error: *mut lava_error) -> lava_status {
+pub unsafe extern "C" fn lava_producer_wait_released(
+    producer: *mut lava_producer,
+    buffer: *const lava_buffer,
+    timeout_ns: u64,
+    error: *mut lava_error,
+) -> lava_status {
     control(error, || {
         // SAFETY: the caller's promise.
         let producer = unsafe { handle::exclusive(producer) }?;
@@ -343,7 +424,13 @@ pub unsafe extern "C" fn lava_producer_connection_count(producer: *mut lava_prod
 /// # Safety
 /// Pointers must be NULL or valid as documented.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lava_producer_get_connection(producer: *mut lava_producer, index: u32, info: *mut lava_connection_info, peer: *mut lava_location, error: *mut lava_error) -> lava_status {
+pub unsafe extern "C" fn lava_producer_get_connection(
+    producer: *mut lava_producer,
+    index: u32,
+    info: *mut lava_connection_info,
+    peer: *mut lava_location,
+    error: *mut lava_error,
+) -> lava_status {
     control(error, || {
         // SAFETY: the caller's promise.
         let report = unsafe { handle::exclusive(producer) }?.connection(index)?;
@@ -351,7 +438,6 @@ pub unsafe extern "C" fn lava_producer_get_connection(producer: *mut lava_produc
         unsafe { write_connection(&report, info, peer) }
     })
 }
-
 
 /// # Safety
 /// `info` is valid; `peer` is NULL or valid.
@@ -416,7 +502,13 @@ pub(super) unsafe fn write_rejection(
 /// # Safety
 /// Pointers must be NULL or valid as documented.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lava_producer_get_rejection(producer: *mut lava_producer, connection: u32, index: u32, rejection: *mut lava_rejection, error: *mut lava_error) -> lava_status {
+pub unsafe extern "C" fn lava_producer_get_rejection(
+    producer: *mut lava_producer,
+    connection: u32,
+    index: u32,
+    rejection: *mut lava_rejection,
+    error: *mut lava_error,
+) -> lava_status {
     control(error, || {
         // SAFETY: the caller's promise.
         let report = unsafe { handle::exclusive(producer) }?.connection(connection)?;
@@ -436,7 +528,13 @@ pub unsafe extern "C" fn lava_producer_get_rejection(producer: *mut lava_produce
 /// # Safety
 /// Pointers must be NULL or valid as documented.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lava_producer_describe(producer: *mut lava_producer, buffer: *mut c_char, capacity: usize, needed: *mut usize, error: *mut lava_error) -> lava_status {
+pub unsafe extern "C" fn lava_producer_describe(
+    producer: *mut lava_producer,
+    buffer: *mut c_char,
+    capacity: usize,
+    needed: *mut usize,
+    error: *mut lava_error,
+) -> lava_status {
     control(error, || {
         // SAFETY: the caller's promise.
         let producer = unsafe { handle::exclusive(producer) }?;

@@ -160,6 +160,13 @@ impl Buffer {
         Ok(())
     }
 
+    /// Copies `bytes` to `offset`.
+    #[inline]
+    pub fn write_bytes(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        // SAFETY: a slice is valid for its length.
+        unsafe { self.write(offset, bytes.as_ptr(), bytes.len()) }
+    }
+
     /// Copies between two buffers, or within one; the ranges may overlap.
     pub fn copy(to: &Self, to_offset: u64, from: &Self, from_offset: u64, size: u64) -> Result<()> {
         let source = from.range(from_offset, size).map_err(|error| error.context("source"))?;

@@ -1,5 +1,18 @@
 //! The operating system: one system call per function, errno turned into [`Error`](crate::error::Error), EINTR
 //! retried, no policy. The only place that sees `libc` and `rustix`.
 
+pub mod clock;
+pub mod directory;
+pub mod epoll;
+pub mod fork;
+pub mod futex;
+pub mod host;
+pub mod huge;
+pub mod limits;
 pub mod mapping;
 pub mod memfd;
+pub mod namespace;
+pub mod numa;
+pub mod pages;
+pub mod random;
+pub mod socket;

@@ -1,0 +1,391 @@
+//! The consumer's side of the handshake: finding the producer, connecting, mapping what it sends.
+
+use std::collections::HashMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+
+use super::consumer::Options;
+use super::context::Context;
+use super::link::{Death, check_user, exactly_one, protocol};
+use super::name::Name;
+use super::rendezvous;
+use super::routing::Rejection;
+use super::service::{Next, Source, Turn, lock};
+use crate::error::{Error, Result};
+use crate::memory::{Buffer, Memory};
+use crate::os::clock::Deadline;
+use crate::os::directory::{Directory, drain_watch};
+use crate::os::futex;
+use crate::os::socket::{self, Connected, Received, Sent};
+use crate::scope::{self, Location, Rendezvous, Report, Scope};
+use crate::transport::metadata::{self, Metadata};
+use crate::transport::shm::{OwnRegion, ShmLink, map_peer_region};
+use crate::transport::{Transport, descriptor};
+use crate::types::*;
+use crate::wire::{self, Message, kind};
+
+/// The wait for a producer, if the options name none.
+const TIMEOUT_NS: u64 = 10_000_000_000;
+/// Longest sleep between two looks for the producer, for file systems that report no new files.
+const LOOK_NS: u64 = 1_000_000_000;
+/// Sleep between looks when a file is there but nobody answers behind it.
+const RETRY_NS: u64 = 2_000_000;
+/// Most buffers that a producer may have passed and not retired: its own limit, and a margin.
+const BUFFERS_MAX: usize = 2048;
+
+/// What the handshake gives.
+pub struct Established {
+    pub socket: Arc<OwnedFd>,
+    pub welcome: wire::Welcome,
+    pub transport: Transport,
+    pub link: Arc<ShmLink>,
+    pub pool: Arc<Buffer>,
+    pub metadata: Metadata,
+    pub peer: Location,
+    pub peer_process: u32,
+    pub scope: Report,
+    pub rejections: Vec<Rejection>,
+}
+
+/// What the service thread tells a consumer.
+#[derive(Debug)]
+pub struct ConsumerShared {
+    /// Not 0 when the producer's socket has ended; also the word on which a consumer sleeps.
+    pub lost: AtomicU32,
+    pub buffers: Arc<Mutex<HashMap<u32, Arc<Buffer>>>>,
+    pub buffers_changed: Condvar,
+    /// The end of the event socket that makes the consumer's end readable.
+    pub event: Mutex<Option<OwnedFd>>,
+}
+
+/// Connects to the producer of `name`, waiting for it.
+pub fn establish(context: &Arc<Context>, name: &Name, options: &Options) -> Result<Established> {
+    let timeout = if options.timeout_ns == 0 { TIMEOUT_NS } else { options.timeout_ns };
+    let deadline = Deadline::after(timeout);
+    check_reachable(context, options)?;
+    let mut watch = None;
+    loop {
+        let mut pause = LOOK_NS;
+        match socket::connect(context.directory.as_fd(), &name.file())? {
+            Connected::Yes(socket) => match handshake(context, name, options, socket, deadline)? {
+                Some(established) => return Ok(established),
+                None => pause = RETRY_NS,
+            },
+            Connected::Absent => {}
+            Connected::Stale | Connected::Busy => pause = RETRY_NS,
+        }
+        if deadline.passed() {
+            return Err(Error::new(
+                LAVA_TIMED_OUT,
+                format!(
+                    "no producer of channel {name} answered in {} within {} ms; start it, use the same runtime \
+                     directory (LAVA_RUNTIME_DIR) on both sides, or wait longer",
+                    context.directory.path(),
+                    timeout / 1_000_000
+                ),
+            )
+            .with_value(timeout));
+        }
+        // The watch is made after a first look and before the next one, so no new file is missed.
+        match &watch {
+            None => watch = Some(context.directory.watch()),
+            Some(watch) => wait_for_file(watch.as_ref(), pause, deadline)?,
+        }
+        context.check_fork()?;
+    }
+}
+
+fn wait_for_file(watch: Option<&OwnedFd>, pause_ns: u64, deadline: Deadline) -> Result<()> {
+    let until = deadline.min(Deadline::after(pause_ns));
+    match watch {
+        Some(watch) => {
+            if pause_ns == RETRY_NS {
+                drain_watch(watch.as_fd());
+            }
+            if socket::wait_readable(watch.as_fd(), until)? {
+                drain_watch(watch.as_fd());
+            }
+        }
+        None => {
+            std::thread::sleep(std::time::Duration::from_nanos(until.left_ns().min(20_000_000)))
+        }
+    }
+    Ok(())
+}
+
+/// A producer whose location is known and cannot be reached is not waited for.
+fn check_reachable(context: &Context, options: &Options) -> Result<()> {
+    let here = context.location();
+    let silent = match &options.producer {
+        Some(producer) => super::probe::detect(context, &here, producer),
+        None => scope::decide(&here, &here, context.forced, Rendezvous::NotAsked),
+    };
+    if silent.scope == Scope::Remote {
+        return Err(Error::new(
+            LAVA_ERROR_UNREACHABLE,
+            format!(
+                "{}; this version of lava has no transport to other hosts",
+                silent.text.trim_end()
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// One try. None: the producer went away meanwhile; look again.
+fn handshake(
+    context: &Arc<Context>,
+    name: &Name,
+    options: &Options,
+    socket: OwnedFd,
+    deadline: Deadline,
+) -> Result<Option<Established>> {
+    let credentials = check_user(socket.as_fd())?;
+    let here = context.location();
+    let hello = wire::Hello {
+        head: wire::Hello::make_head(kind::HELLO_ATTACH, 0),
+        require_transports: options.require_transports,
+        max_copies: options.max_copies.unwrap_or(u32::MAX),
+        name: wire::put_text(name.as_str()),
+        location: wire::put_text(&here.to_string()),
+    };
+    if socket::send(socket.as_fd(), bytemuck::bytes_of(&hello), &[])? != Sent::Yes {
+        return Ok(None);
+    }
+    let Some((message, fds)) = answer(socket.as_fd(), deadline)? else { return Ok(None) };
+    let welcome = wire::Welcome::decode(&message, &[kind::WELCOME]).map_err(protocol)?;
+    if welcome.status != LAVA_OK {
+        return Err(refused(name, &welcome));
+    }
+    let peer = Location::parse(&wire::get_text(&welcome.location))
+        .map_err(|error| protocol(format!("the producer's location: {error}")))?;
+    check_geometry(&welcome)?;
+    let transport = Transport::from_number(welcome.transport)
+        .filter(|transport| *transport == Transport::Shm)
+        .ok_or_else(|| protocol(format!("the producer chose transport {}", welcome.transport)))?;
+    let region =
+        OwnRegion::new("lava-releases", wire::consumer_region_size(welcome.release_length))?;
+    let (peer_region, metadata, pool) = map_all(&welcome, fds)?;
+    let attach = wire::Attach {
+        head: wire::Attach::make_head(kind::ATTACH, 1),
+        region_size: region.mapping().size() as u64,
+    };
+    if socket::send(socket.as_fd(), bytemuck::bytes_of(&attach), &[region.fd()])? != Sent::Yes {
+        return Ok(None);
+    }
+    let Some((ready, _)) = answer(socket.as_fd(), deadline)? else { return Ok(None) };
+    wire::Plain::decode(&ready, &[kind::READY]).map_err(protocol)?;
+    let link = ShmLink::new(
+        region.into_mapping(),
+        peer_region,
+        welcome.queue_length,
+        welcome.release_length,
+    );
+    let scope = scope::decide(&here, &peer, context.forced, Rendezvous::Answered);
+    Ok(Some(Established {
+        socket: Arc::new(socket),
+        transport,
+        link,
+        pool: Arc::new(pool),
+        metadata,
+        peer_process: credentials.process,
+        rejections: rejections(&welcome, &scope),
+        peer,
+        scope,
+        welcome,
+    }))
+}
+
+/// The transports that lost, worked out from the same facts that the producer had.
+fn rejections(welcome: &wire::Welcome, scope: &Report) -> Vec<Rejection> {
+    super::routing::choose(&super::routing::Ends {
+        pool_on_device: welcome.memory == LAVA_MEMORY_DEVICE,
+        scope,
+        consumer_accepts: 0,
+        producer_accepts: 0,
+        max_copies: u32::MAX,
+    })
+    .rejections
+}
+
+fn refused(name: &Name, welcome: &wire::Welcome) -> Error {
+    let status = match welcome.status {
+        status @ (LAVA_ERROR_REQUIREMENT | LAVA_ERROR_PERMISSION) => status,
+        _ => LAVA_ERROR_REFUSED,
+    };
+    Error::new(status, format!("channel {name}: {}", wire::get_text(&welcome.reason)))
+}
+
+/// The numbers of a producer, checked before anything is made of them.
+fn check_geometry(welcome: &wire::Welcome) -> Result<()> {
+    let ring = |length: u32, most: u32| length.is_power_of_two() && length <= most;
+    let total = welcome.stride.checked_mul(welcome.capacity.into());
+    let valid = (1..=LAVA_CAPACITY_MAX).contains(&welcome.capacity)
+        && ring(welcome.queue_length, LAVA_QUEUE_MAX)
+        && welcome.release_length == wire::release_length(welcome.capacity)
+        && welcome.max_frame_size <= welcome.stride
+        && total.is_some_and(|total| total <= welcome.pool_size && total > 0)
+        && welcome.policy <= LAVA_POLICY_DROP_OLDEST;
+    if valid { Ok(()) } else { Err(protocol("the producer's numbers do not fit together".into())) }
+}
+
+/// Maps the three files that come with a welcome.
+fn map_all(
+    welcome: &wire::Welcome,
+    fds: Vec<OwnedFd>,
+) -> Result<(crate::os::mapping::Mapping, Metadata, Buffer)> {
+    let count = fds.len();
+    let [descriptors, metadata, pool]: [OwnedFd; 3] = fds
+        .try_into()
+        .map_err(|_| protocol(format!("{count} descriptors came with the welcome, not 3")))?;
+    let descriptors =
+        map_peer_region(&descriptors, wire::descriptor_region_size(welcome.queue_length))?;
+    let metadata = map_peer_region(&metadata, metadata::region_size(welcome.capacity))?;
+    let memory = Memory::requested(welcome.memory).map_err(|error| protocol(error.message))?;
+    let pool = Buffer::from_peer(pool, welcome.pool_size, memory, welcome.pages)?;
+    Ok((descriptors, Metadata::new(metadata, welcome.capacity), pool))
+}
+
+/// The next message; None if the producer hung up or does not answer in time.
+fn answer(socket: BorrowedFd<'_>, deadline: Deadline) -> Result<Option<(Vec<u8>, Vec<OwnedFd>)>> {
+    let mut buffer = vec![0; 1024];
+    loop {
+        if !socket::wait_readable(socket, deadline)? {
+            return Ok(None);
+        }
+        match socket::receive(socket, &mut buffer)? {
+            Received::Message { size, descriptors } => {
+                buffer.truncate(size);
+                return Ok(Some((buffer, descriptors)));
+            }
+            Received::Nothing => {}
+            Received::End => return Ok(None),
+            Received::Damaged(what) => return Err(protocol(what.into())),
+        }
+    }
+}
+
+/// Watches a consumer's socket on the service thread.
+pub struct ProducerLink {
+    pub socket: Arc<OwnedFd>,
+    pub shared: Arc<ConsumerShared>,
+    pub link: Arc<ShmLink>,
+    pub directory: Arc<Directory>,
+    pub name: Name,
+    death: Option<u64>,
+}
+
+impl ProducerLink {
+    /// Begins to watch. Gives the number to remove it by.
+    pub fn start(
+        context: &Context,
+        established: &Established,
+        shared: &Arc<ConsumerShared>,
+        name: &Name,
+    ) -> Result<(u64, Option<u64>)> {
+        let socket = &established.socket;
+        let death = socket::peer_pidfd(socket.as_fd())
+            .map(|pidfd| context.watch(Box::new(Death { pidfd, socket: Arc::clone(socket) })))
+            .transpose()?;
+        let source = Self {
+            socket: Arc::clone(socket),
+            shared: Arc::clone(shared),
+            link: Arc::clone(&established.link),
+            directory: Arc::clone(&context.directory),
+            name: name.clone(),
+            death,
+        };
+        Ok((context.watch(Box::new(source))?, death))
+    }
+
+    fn take_message(&self, message: &[u8], fds: Vec<OwnedFd>) -> Result<()> {
+        let buffer =
+            wire::Buffer::decode(message, &[kind::BUFFER, kind::RETIRE]).map_err(protocol)?;
+        if buffer.head.kind == kind::RETIRE {
+            lock(&self.shared.buffers).remove(&buffer.id);
+            return Ok(());
+        }
+        if buffer.size > buffer.file_size {
+            return Err(protocol(format!(
+                "a buffer of {} bytes in a file of {}",
+                buffer.size, buffer.file_size
+            )));
+        }
+        let memory = Memory::requested(buffer.memory).map_err(|error| protocol(error.message))?;
+        let mapped = Buffer::from_peer(exactly_one(fds)?, buffer.file_size, memory, buffer.pages)?;
+        let mut buffers = lock(&self.shared.buffers);
+        if buffers.len() >= BUFFERS_MAX {
+            return Err(protocol(format!("the producer passed more than {BUFFERS_MAX} buffers")));
+        }
+        buffers.insert(buffer.id, Arc::new(mapped));
+        drop(buffers);
+        self.shared.buffers_changed.notify_all();
+        Ok(())
+    }
+
+    /// Tells the consumer, whether it polls, sleeps or waits for its event.
+    fn lose(&self, turn: &mut Turn<'_>) -> Next {
+        socket::shutdown(self.socket.as_fd());
+        self.shared.lost.store(1, Ordering::Release);
+        futex::wake(&self.shared.lost);
+        futex::wake(self.link.consumer_sleeps_on());
+        self.shared.buffers_changed.notify_all();
+        if let Some(event) = lock(&self.shared.event).as_ref() {
+            socket::signal(event);
+        }
+        if let Some(death) = self.death {
+            turn.remove(death);
+        }
+        match rendezvous::remove_if_stale(&self.directory, &self.name.file()) {
+            Ok(true) => turn.log.info(|| {
+                format!("channel {}: removed the socket file of its dead producer", self.name)
+            }),
+            Ok(false) => {}
+            Err(error) => turn.log.debug(|| format!("channel {}: {error}", self.name)),
+        }
+        Next::Remove
+    }
+}
+
+impl Source for ProducerLink {
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    fn ready(&mut self, turn: &mut Turn<'_>) -> Next {
+        let mut buffer = [0; 256];
+        let result = match socket::receive(self.socket.as_fd(), &mut buffer) {
+            Ok(Received::Nothing) => return Next::Keep,
+            Ok(Received::End) => return self.lose(turn),
+            Ok(Received::Damaged(what)) => Err(protocol(what.into())),
+            Ok(Received::Message { size, descriptors }) => {
+                self.take_message(&buffer[..size], descriptors)
+            }
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok(()) => Next::Keep,
+            Err(error) => {
+                turn.log.warn(|| {
+                    format!("channel {}: the producer broke the protocol: {error}", self.name)
+                });
+                self.lose(turn)
+            }
+        }
+    }
+}
+
+/// Where the payload of a received descriptor lies, checked against what this side knows.
+pub fn check_payload(
+    payload: &descriptor::Payload,
+    welcome: &wire::Welcome,
+) -> std::result::Result<(), lava_status> {
+    match *payload {
+        descriptor::Payload::Inline { .. } => Ok(()),
+        descriptor::Payload::Slot { slot, buffer, offset, size } => {
+            let in_pool = buffer != 0 || (offset == 0 && size <= welcome.max_frame_size);
+            if slot < welcome.capacity && in_pool { Ok(()) } else { Err(LAVA_ERROR_PROTOCOL) }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The context: all state of one user of the library.
+
+use std::sync::{Arc, Mutex};
+
+use serde_json::json;
+
+use super::presence;
+use super::rendezvous;
+use super::service::{Service, Source, lock};
+use super::settings::Environment;
+use crate::error::{Error, Result};
+use crate::log::Log;
+use crate::memory::MemoryContext;
+use crate::os::directory::{self, Directory};
+use crate::os::fork::ForkGuard;
+use crate::scope::{Forced, Location};
+use crate::types::LAVA_ERROR_FORKED;
+
+/// What `lava_context_create` was told; None: the environment or the default decides.
+#[derive(Debug, Default)]
+pub struct Options {
+    pub forced: Option<Forced>,
+    pub runtime_directory: Option<String>,
+    pub log: Option<Log>,
+    pub spin_ns: Option<u64>,
+}
+
+/// Nanoseconds that a waiting call spins by default: a few times what a sleep and wake-up cost.
+const SPIN_NS: u64 = 50_000;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Context {
+    pub log: Log,
+    pub directory: Arc<Directory>,
+    pub fork: ForkGuard,
+    pub forced: Forced,
+    pub spin_ns: u64,
+    /// Random identity, never 0.
+    pub id: u64,
+    environment: Environment,
+    memory: MemoryContext,
+    service: Mutex<Option<Service>>,
+    presence: Mutex<Option<presence::Presence>>,
+    swept: Mutex<bool>,
+}
+
+impl Context {
+    pub fn create(options: Options) -> Result<Arc<Self>> {
+        let environment = Environment::read()?;
+        let log = match (options.log, environment.log) {
+            (Some(log), _) => log,
+            (None, Some(level)) => Log::to_stderr(level),
+            (None, None) => Log::none(),
+        };
+        if let Some(warning) = environment.warning() {
+            log.warn(|| warning);
+        }
+        let directory = options
+            .runtime_directory
+            .or_else(|| environment.runtime_directory.clone())
+            .or_else(|| environment.xdg_runtime_directory.as_ref().map(|xdg| format!("{xdg}/lava")))
+            .unwrap_or_else(|| format!("/tmp/lava-{}", directory::user()));
+        let default_spin = match std::thread::available_parallelism() {
+            Ok(processors) if processors.get() == 1 => 0,
+            _ => SPIN_NS,
+        };
+        Ok(Arc::new(Self {
+            directory: Arc::new(Directory::open(directory.trim_end_matches('/'))?),
+            fork: ForkGuard::new()?,
+            forced: options.forced.or(environment.forced).unwrap_or(Forced::Auto),
+            spin_ns: options.spin_ns.or(environment.spin_ns).unwrap_or(default_spin),
+            id: random_id()?,
+            memory: MemoryContext::new(log.clone()),
+            environment,
+            log,
+            service: Mutex::new(None),
+            presence: Mutex::new(None),
+            swept: Mutex::new(false),
+        }))
+    }
+
+    pub fn memory_context(&self) -> &MemoryContext {
+        &self.memory
+    }
+
+    /// Where this process is.
+    pub fn location(&self) -> Location {
+        Location::current(self.directory.device, self.directory.inode, self.id)
+    }
+
+    /// Where this process is, after making sure that others can prove to reach it.
+    pub fn present(self: &Arc<Self>) -> Result<Location> {
+        self.check_fork()?;
+        let mut presence = lock(&self.presence);
+        if presence.is_none() {
+            *presence = Some(presence::Presence::start(self)?);
+        }
+        Ok(self.location())
+    }
+
+    /// Refuses work in a forked child: the service thread is not there, and the sockets are the parent's.
+    pub fn check_fork(&self) -> Result<()> {
+        if self.fork.is_child() {
+            return Err(Error::new(
+                LAVA_ERROR_FORKED,
+                "this handle belongs to the parent of this forked process; create a context of its own in the child",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Lets the service thread watch a source; starts the thread if this is the first.
+    pub fn watch(&self, source: Box<dyn Source>) -> Result<u64> {
+        let mut service = lock(&self.service);
+        if service.is_none() {
+            *service = Some(Service::start(self.log.clone())?);
+        }
+        service
+            .as_ref()
+            .map(|service| service.add(source))
+            .ok_or_else(|| Error::new(crate::types::LAVA_ERROR_INTERNAL, "no service thread"))
+    }
+
+    /// Undoes [`Self::watch`].
+    pub fn unwatch(&self, token: u64) {
+        if self.fork.is_child() {
+            return;
+        }
+        if let Some(service) = lock(&self.service).as_ref() {
+            service.remove(token);
+        }
+    }
+
+    /// Removes socket files that dead processes left, once for each context.
+    pub fn sweep(&self) {
+        let mut swept = lock(&self.swept);
+        if !std::mem::replace(&mut *swept, true) {
+            rendezvous::sweep(&self.directory, &self.log);
+        }
+    }
+
+    pub fn describe(&self) -> String {
+        let variables = json!({
+            "LAVA_RUNTIME_DIR": self.environment.runtime_directory,
+            "LAVA_LOG": self.environment.log.map(|level| level.name()),
+            "LAVA_SCOPE": self.environment.forced.map(|forced| forced.name()),
+            "LAVA_SPIN_NS": self.environment.spin_ns,
+        });
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "abi_version": crate::types::LAVA_ABI_VERSION,
+            "protocol_version": crate::wire::VERSION,
+            "runtime_directory": self.directory.path(),
+            "location": self.location().to_string(),
+            "forced_scope": self.forced.name(),
+            "spin_ns": self.spin_ns,
+            "environment": variables,
+            "unknown_environment": self.environment.unknown,
+            "channels": rendezvous::channels(&self.directory).unwrap_or_default(),
+        })
+        .to_string()
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        if self.fork.is_child() {
+            if let Some(service) = lock(&self.service).as_mut() {
+                service.abandon();
+            }
+            if let Some(presence) = lock(&self.presence).as_mut() {
+                presence.abandon();
+            }
+        }
+    }
+}
+
+fn random_id() -> Result<u64> {
+    let mut bytes = [0_u8; 8];
+    crate::os::random::fill(&mut bytes)?;
+    Ok(u64::from_ne_bytes(bytes).max(1))
+}

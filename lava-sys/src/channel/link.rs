@@ -1,0 +1,506 @@
+//! The producer's side of the rendezvous: the listener, the handshake with each consumer, and the watch over it.
+//! Runs on the service thread; nothing here waits, and nothing that a peer sends is believed before it is checked.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use super::name::Name;
+use super::routing::{self, Ends, Route};
+use super::service::{Next, Source, Turn};
+use super::shared::{ChannelShared, Event, NewConnection, Place, Stats};
+use crate::error::{Error, Result};
+use crate::memory::Memory;
+use crate::os::clock::Deadline;
+use crate::os::socket::{self, PeerCredentials, Received, Sent};
+use crate::scope::{self, Location, Rendezvous};
+use crate::transport::shm::{ConsumedProbe, OwnRegion, ShmOutlet, map_peer_region};
+use crate::types::*;
+use crate::wire::{self, Message, kind};
+
+/// Time that a handshake may take.
+const HANDSHAKE_NS: u64 = 1_000_000_000;
+/// Handshakes of one channel at once; more are turned away, so that a silent peer cannot pile them up.
+const PENDING_MAX: u32 = 16;
+/// How long a listener rests when this process has no file descriptor left.
+const REST_NS: u64 = 50_000_000;
+
+/// Accepts connections for a channel.
+pub struct Listener {
+    fd: OwnedFd,
+    channel: Arc<ChannelShared>,
+    pending: Arc<AtomicU32>,
+    rest: Deadline,
+}
+
+impl Listener {
+    pub fn new(fd: OwnedFd, channel: Arc<ChannelShared>) -> Self {
+        Self { fd, channel, pending: Arc::default(), rest: Deadline::NEVER }
+    }
+}
+
+impl Source for Listener {
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    fn ready(&mut self, turn: &mut Turn<'_>) -> Next {
+        loop {
+            match socket::accept(self.fd.as_fd()) {
+                Ok(None) => return Next::Keep,
+                Ok(Some(socket)) => {
+                    if self.pending.fetch_add(1, Ordering::Relaxed) >= PENDING_MAX {
+                        self.pending.fetch_sub(1, Ordering::Relaxed);
+                        turn.log.warn(|| {
+                            format!(
+                                "channel {}: too many handshakes at once; one was turned away",
+                                self.channel.name
+                            )
+                        });
+                        continue;
+                    }
+                    let pending = Pending(Arc::clone(&self.pending));
+                    turn.add(Box::new(Link::new(socket, Arc::clone(&self.channel), pending)));
+                }
+                Err(error) => {
+                    turn.log.error(|| format!("channel {}: {error}", self.channel.name));
+                    self.rest = Deadline::after(REST_NS);
+                    return Next::Pause;
+                }
+            }
+        }
+    }
+
+    fn deadline(&self) -> Deadline {
+        self.rest
+    }
+
+    fn expired(&mut self, _turn: &mut Turn<'_>) -> Next {
+        self.rest = Deadline::NEVER;
+        Next::Keep
+    }
+}
+
+/// One handshake among [`PENDING_MAX`].
+struct Pending(Arc<AtomicU32>);
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+enum Stage {
+    Hello { _pending: Pending },
+    Attach { _pending: Pending, place: Place, region: OwnRegion, route: Route, peer: Location },
+    Connected { id: u64, death: Option<u64>, _place: Place },
+    Ended,
+}
+
+/// One consumer's socket, from its first message to its end.
+struct Link {
+    socket: Arc<OwnedFd>,
+    channel: Arc<ChannelShared>,
+    stage: Stage,
+    deadline: Deadline,
+}
+
+/// What a message led to.
+enum Step {
+    Stay,
+    To(Stage),
+    End,
+}
+
+impl Link {
+    fn new(socket: OwnedFd, channel: Arc<ChannelShared>, pending: Pending) -> Self {
+        Self {
+            socket: Arc::new(socket),
+            channel,
+            stage: Stage::Hello { _pending: pending },
+            deadline: Deadline::after(HANDSHAKE_NS),
+        }
+    }
+
+    fn take_message(
+        &mut self,
+        message: &[u8],
+        fds: Vec<OwnedFd>,
+        turn: &mut Turn<'_>,
+    ) -> Result<Step> {
+        match std::mem::replace(&mut self.stage, Stage::Ended) {
+            Stage::Hello { _pending } => self.hello(message, &fds, _pending, turn),
+            Stage::Attach { _pending, place, region, route, peer } => self
+                .attach(message, fds, Attachment { place, region, route, peer }, turn)
+                .map(Step::To),
+            stage @ Stage::Connected { .. } => {
+                let result = self.connected(message, fds, &stage);
+                self.stage = stage;
+                result.map(|()| Step::Stay)
+            }
+            Stage::Ended => Ok(Step::End),
+        }
+    }
+
+    fn hello(
+        &mut self,
+        message: &[u8],
+        fds: &[OwnedFd],
+        pending: Pending,
+        turn: &mut Turn<'_>,
+    ) -> Result<Step> {
+        let credentials = check_user(self.socket.as_fd())?;
+        let hello = wire::Hello::decode(
+            message,
+            &[kind::HELLO_ATTACH, kind::HELLO_LIST, kind::HELLO_PROBE],
+        )
+        .map_err(protocol)?;
+        if !fds.is_empty() {
+            return Err(protocol(format!("{} descriptors came with the first message", fds.len())));
+        }
+        match hello.head.kind {
+            kind::HELLO_LIST => {
+                send(&self.socket, &list_message(&self.channel), &[])?;
+                Ok(Step::End)
+            }
+            kind::HELLO_PROBE => {
+                send(&self.socket, bytemuck::bytes_of(&probe_answer(&self.channel.location)), &[])?;
+                Ok(Step::End)
+            }
+            _ => match self.welcome(&hello, credentials, pending) {
+                Ok(stage) => Ok(Step::To(stage)),
+                Err(error) => {
+                    turn.log.info(|| {
+                        format!("channel {}: a consumer was refused: {error}", self.channel.name)
+                    });
+                    let refusal = refusal(&self.channel, &error);
+                    send(&self.socket, bytemuck::bytes_of(&refusal), &[])?;
+                    Ok(Step::End)
+                }
+            },
+        }
+    }
+
+    /// Decides about a consumer, and sends it what it needs.
+    fn welcome(
+        &self,
+        hello: &wire::Hello,
+        credentials: PeerCredentials,
+        pending: Pending,
+    ) -> Result<Stage> {
+        let name = Name::new(&wire::get_text(&hello.name))?;
+        if name != self.channel.name {
+            return Err(Error::argument(format!(
+                "this is channel {}, not {name}",
+                self.channel.name
+            )));
+        }
+        let mut peer = Location::parse(&wire::get_text(&hello.location))?;
+        if credentials.process != 0 {
+            peer.process = credentials.process;
+        }
+        let scope =
+            scope::decide(&self.channel.location, &peer, self.channel.forced, Rendezvous::Answered);
+        let route = routing::choose(&Ends {
+            pool_on_device: self.channel.pool.memory() == Memory::Device,
+            scope: &scope,
+            consumer_accepts: hello.require_transports,
+            producer_accepts: self.channel.geometry.require_transports,
+            max_copies: hello.max_copies,
+        });
+        if route.transport.is_none() {
+            return Err(Error::new(LAVA_ERROR_REQUIREMENT, route.reason));
+        }
+        let place = self.channel.reserve().ok_or_else(|| {
+            let most = self.channel.geometry.max_consumers;
+            Error::new(
+                LAVA_ERROR_REFUSED,
+                format!("the channel has its {most} consumers, the most it takes"),
+            )
+            .with_value(most.into())
+        })?;
+        let size = wire::descriptor_region_size(self.channel.geometry.queue_length);
+        let region = OwnRegion::new("lava-descriptors", size)?;
+        let welcome = welcome_message(&self.channel, &route);
+        let pool = self
+            .channel
+            .pool
+            .shared_fd()
+            .ok_or_else(|| Error::new(LAVA_ERROR_INTERNAL, "the pool has no descriptor"))?;
+        send(
+            &self.socket,
+            bytemuck::bytes_of(&welcome),
+            &[region.fd(), self.channel.metadata.as_fd(), pool],
+        )?;
+        Ok(Stage::Attach { _pending: pending, place, region, route, peer })
+    }
+
+    /// Maps what the consumer sent and hands the connection to the producer.
+    fn attach(
+        &mut self,
+        message: &[u8],
+        fds: Vec<OwnedFd>,
+        attachment: Attachment,
+        turn: &mut Turn<'_>,
+    ) -> Result<Stage> {
+        let attach = wire::Attach::decode(message, &[kind::ATTACH]).map_err(protocol)?;
+        let geometry = &self.channel.geometry;
+        let size = wire::consumer_region_size(geometry.release_length);
+        if attach.region_size != size as u64 {
+            return Err(protocol(format!(
+                "the consumer's region has {} bytes, not {size}",
+                attach.region_size
+            )));
+        }
+        let peer_region = Arc::new(map_peer_region(&exactly_one(fds)?, size)?);
+        let Attachment { place, region, route, peer } = attachment;
+        let transport = route.transport.ok_or_else(|| protocol("no transport".into()))?;
+        let id = self.channel.next_id();
+        let outlet = ShmOutlet::new(
+            region.into_mapping(),
+            Arc::clone(&peer_region),
+            geometry.queue_length,
+            geometry.release_length,
+        );
+        let stats = Arc::new(Stats {
+            id,
+            transport,
+            peer_process: peer.process,
+            route,
+            peer,
+            consumed: ConsumedProbe::new(peer_region),
+            frames: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+            next: AtomicU64::new(0),
+            detached: false.into(),
+        });
+        let new = NewConnection {
+            id,
+            outlet: Box::new(outlet),
+            socket: Arc::clone(&self.socket),
+            stats: Arc::clone(&stats),
+        };
+        if !self.channel.post(Event::Connected(Box::new(new))) {
+            return Err(protocol("the producer ends".into()));
+        }
+        let death = socket::peer_pidfd(self.socket.as_fd())
+            .map(|pidfd| turn.add(Box::new(Death { pidfd, socket: Arc::clone(&self.socket) })));
+        self.deadline = Deadline::NEVER;
+        let stage = Stage::Connected { id, death, _place: place };
+        let ready = wire::Plain { head: wire::Plain::make_head(kind::READY, 0) };
+        if let Err(error) = send(&self.socket, bytemuck::bytes_of(&ready), &[]) {
+            self.stage = stage;
+            return Err(error);
+        }
+        turn.log.info(|| {
+            format!(
+                "channel {}: consumer {} of process {} connected by {}: {}",
+                self.channel.name,
+                id,
+                stats.peer_process,
+                transport.name(),
+                stats.route.reason
+            )
+        });
+        Ok(stage)
+    }
+
+    fn connected(&self, message: &[u8], fds: Vec<OwnedFd>, stage: &Stage) -> Result<()> {
+        let Stage::Connected { id, .. } = stage else { return Ok(()) };
+        let head: wire::Head = message
+            .get(..size_of::<wire::Head>())
+            .and_then(|head| bytemuck::try_pod_read_unaligned(head).ok())
+            .ok_or_else(|| protocol("a message without a head".into()))?;
+        match head.kind {
+            kind::DETACH => {
+                let detach = wire::Detach::decode(message, &[kind::DETACH]).map_err(protocol)?;
+                self.channel.post(Event::Detached { id: *id, consumed: detach.consumed });
+            }
+            kind::EVENT => {
+                wire::Plain::decode(message, &[kind::EVENT]).map_err(protocol)?;
+                self.channel.post(Event::Event { id: *id, socket: exactly_one(fds)? });
+            }
+            other => {
+                return Err(protocol(format!("a message of kind {other} after the handshake")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves the connection, whatever stage it has.
+    fn end(&mut self, turn: &mut Turn<'_>) -> Next {
+        if let Stage::Connected { id, death, _place } =
+            std::mem::replace(&mut self.stage, Stage::Ended)
+        {
+            turn.log.info(|| format!("channel {}: consumer {id} is gone", self.channel.name));
+            self.channel.post(Event::Gone { id });
+            if let Some(death) = death {
+                turn.remove(death);
+            }
+        }
+        socket::shutdown(self.socket.as_fd());
+        Next::Remove
+    }
+}
+
+/// What an attach message completes.
+struct Attachment {
+    place: Place,
+    region: OwnRegion,
+    route: Route,
+    peer: Location,
+}
+
+impl Source for Link {
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    fn ready(&mut self, turn: &mut Turn<'_>) -> Next {
+        let mut buffer = [0; 1024];
+        let step = match socket::receive(self.socket.as_fd(), &mut buffer) {
+            Ok(Received::Nothing) => return Next::Keep,
+            Ok(Received::End) => Ok(Step::End),
+            Ok(Received::Damaged(what)) => Err(protocol(what.into())),
+            Ok(Received::Message { size, descriptors }) => {
+                self.take_message(&buffer[..size], descriptors, turn)
+            }
+            Err(error) => Err(error),
+        };
+        match step {
+            Ok(Step::Stay) => Next::Keep,
+            Ok(Step::To(stage)) => {
+                self.stage = stage;
+                Next::Keep
+            }
+            Ok(Step::End) => self.end(turn),
+            Err(error) => {
+                turn.log.warn(|| {
+                    format!("channel {}: a consumer was thrown out: {error}", self.channel.name)
+                });
+                self.end(turn)
+            }
+        }
+    }
+
+    fn deadline(&self) -> Deadline {
+        self.deadline
+    }
+
+    fn expired(&mut self, turn: &mut Turn<'_>) -> Next {
+        turn.log.warn(|| {
+            format!("channel {}: a consumer did not finish its handshake", self.channel.name)
+        });
+        self.end(turn)
+    }
+}
+
+/// Watches the peer's process: its death ends the socket, even if a forked child holds the other end.
+pub struct Death {
+    pub pidfd: OwnedFd,
+    pub socket: Arc<OwnedFd>,
+}
+
+impl Source for Death {
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
+    fn ready(&mut self, _turn: &mut Turn<'_>) -> Next {
+        socket::shutdown(self.socket.as_fd());
+        Next::Remove
+    }
+}
+
+/// Refuses peers of other users.
+pub fn check_user(socket: BorrowedFd<'_>) -> Result<PeerCredentials> {
+    let credentials = socket::peer_credentials(socket)?;
+    let user = crate::os::directory::user();
+    if credentials.user != user {
+        return Err(Error::new(
+            LAVA_ERROR_PERMISSION,
+            format!("the peer is user {}, this process is user {user}", credentials.user),
+        )
+        .with_value(credentials.user.into()));
+    }
+    Ok(credentials)
+}
+
+pub fn protocol(what: String) -> Error {
+    Error::new(LAVA_ERROR_PROTOCOL, what)
+}
+
+pub fn exactly_one(mut fds: Vec<OwnedFd>) -> Result<OwnedFd> {
+    match fds.pop() {
+        Some(fd) if fds.is_empty() => Ok(fd),
+        other => Err(protocol(format!(
+            "{} descriptors came with a message that has one",
+            fds.len() + usize::from(other.is_some())
+        ))),
+    }
+}
+
+fn send(socket: &OwnedFd, message: &[u8], fds: &[BorrowedFd<'_>]) -> Result<()> {
+    match socket::send(socket.as_fd(), message, fds)? {
+        Sent::Yes => Ok(()),
+        Sent::Full => Err(protocol("the peer does not read its socket".into())),
+        Sent::Gone => Err(protocol("the peer is gone".into())),
+    }
+}
+
+fn welcome_message(channel: &ChannelShared, route: &Route) -> wire::Welcome {
+    let geometry = &channel.geometry;
+    wire::Welcome {
+        head: wire::Welcome::make_head(kind::WELCOME, 3),
+        status: LAVA_OK,
+        transport: route.transport.map_or(0, crate::transport::Transport::number),
+        policy: geometry.policy,
+        capacity: geometry.capacity,
+        queue_length: geometry.queue_length,
+        release_length: geometry.release_length,
+        max_frame_size: geometry.max_frame_size,
+        stride: geometry.stride,
+        pool_size: channel.pool.allocated_size(),
+        memory: channel.pool.memory().number(),
+        pages: channel.pool.pages(),
+        reason: wire::put_text(&route.reason),
+        location: wire::put_text(&channel.location.to_string()),
+    }
+}
+
+/// A `Welcome` that refuses.
+fn refusal(channel: &ChannelShared, error: &Error) -> wire::Welcome {
+    wire::Welcome {
+        status: error.status,
+        reason: wire::put_text(&error.message),
+        ..probe_answer(&channel.location)
+    }
+}
+
+/// A `Welcome` that only says who is there.
+pub fn probe_answer(location: &Location) -> wire::Welcome {
+    wire::Welcome {
+        head: wire::Welcome::make_head(kind::WELCOME, 0),
+        location: wire::put_text(&location.to_string()),
+        ..bytemuck::Zeroable::zeroed()
+    }
+}
+
+/// Largest list message.
+pub const LIST_MAX: usize = 160 * 1024;
+
+fn list_message(channel: &ChannelShared) -> Vec<u8> {
+    let mut text = channel.to_json().to_string().into_bytes();
+    if text.len() > LIST_MAX - size_of::<wire::Head>() {
+        text = serde_json::json!({ "name": channel.name.as_str(), "process": std::process::id(),
+            "error": "the description is too long" })
+        .to_string()
+        .into_bytes();
+    }
+    let mut head = wire::Plain::make_head(kind::LIST, 0);
+    head.size = (size_of::<wire::Head>() + text.len()) as u32;
+    let mut message = bytemuck::bytes_of(&head).to_vec();
+    message.append(&mut text);
+    message
+}

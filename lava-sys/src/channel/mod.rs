@@ -1,0 +1,27 @@
+//! Channels: a name, one producer, any number of consumers.
+//!
+//! * [`producer`], [`consumer`]: the two ends, with the hot path; [`connection`] is one pair as the producer sees it.
+//! * [`pool`]: who holds which slot (pure). [`routing`]: which transport a connection gets (pure).
+//! * [`rendezvous`]: names and socket files. [`link`] and [`connect`]: the two sides of the handshake.
+//! * [`service`]: the thread that accepts, watches and cleans up. [`context`]: what all of these share.
+#![forbid(unsafe_code)]
+
+pub mod connect;
+pub mod connection;
+pub mod consumer;
+pub mod context;
+pub mod link;
+pub mod list;
+pub mod name;
+pub mod pool;
+pub mod presence;
+pub mod probe;
+pub mod producer;
+pub mod publish;
+pub mod registry;
+pub mod rendezvous;
+pub mod report;
+pub mod routing;
+pub mod service;
+pub mod settings;
+pub mod shared;

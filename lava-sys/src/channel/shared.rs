@@ -1,0 +1,233 @@
+//! What a producer shares with the service thread: its settings, and a mailbox for what happens to its connections.
+
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+use super::name::Name;
+use super::report::policy_name;
+use super::routing::Route;
+use super::service::lock;
+use crate::memory::Buffer;
+use crate::os::futex;
+use crate::scope::{Forced, Location};
+use crate::transport::shm::ConsumedProbe;
+use crate::transport::{Outlet, Transport};
+
+/// The unchanging facts of a channel.
+#[derive(Debug)]
+pub struct Geometry {
+    pub policy: u32,
+    pub capacity: u32,
+    pub queue_length: u32,
+    pub release_length: u32,
+    pub max_frame_size: u64,
+    /// Bytes from one slot to the next.
+    pub stride: u64,
+    pub max_consumers: u32,
+    /// Set of `LAVA_TRANSPORT_*`; 0: any.
+    pub require_transports: u32,
+}
+
+/// See the module.
+pub struct ChannelShared {
+    pub name: Name,
+    pub geometry: Geometry,
+    pub pool: Arc<Buffer>,
+    /// The metadata region's descriptor, for consumers to come.
+    pub metadata: OwnedFd,
+    pub location: Location,
+    pub forced: Forced,
+    mailbox: Mutex<Mailbox>,
+    /// Counts the events that were posted; the producer's thread sleeps on it.
+    events: AtomicU32,
+    places: AtomicU32,
+    next_id: AtomicU64,
+    pub frames: AtomicU64,
+    pub dropped_unheard: AtomicU64,
+}
+
+impl std::fmt::Debug for ChannelShared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ChannelShared({})", self.name)
+    }
+}
+
+#[derive(Default)]
+struct Mailbox {
+    closed: bool,
+    events: Vec<Event>,
+    /// The connections that exist, for lists.
+    live: Vec<Arc<Stats>>,
+}
+
+/// What the service thread tells the producer's thread.
+pub enum Event {
+    Connected(Box<NewConnection>),
+    /// The consumer leaves, but keeps what it claimed below `consumed`.
+    Detached {
+        id: u64,
+        consumed: u64,
+    },
+    /// The consumer wants signals.
+    Event {
+        id: u64,
+        socket: OwnedFd,
+    },
+    /// The consumer is gone: closed, dead, or thrown out.
+    Gone {
+        id: u64,
+    },
+}
+
+/// A connection whose handshake is done.
+pub struct NewConnection {
+    pub id: u64,
+    pub outlet: Box<dyn Outlet>,
+    pub socket: Arc<OwnedFd>,
+    pub stats: Arc<Stats>,
+}
+
+/// What is known and counted of one connection. Written by the producer's thread, read by any.
+#[derive(Debug)]
+pub struct Stats {
+    pub id: u64,
+    pub transport: Transport,
+    pub route: Route,
+    pub peer: Location,
+    pub peer_process: u32,
+    pub consumed: ConsumedProbe,
+    pub frames: AtomicU64,
+    pub bytes: AtomicU64,
+    pub dropped: AtomicU64,
+    /// Position of the next frame.
+    pub next: AtomicU64,
+    pub detached: AtomicBool,
+}
+
+impl Stats {
+    /// Adds to a counter that only this thread writes: no locked instruction.
+    #[inline(always)]
+    pub fn add(counter: &AtomicU64, amount: u64) {
+        counter.store(counter.load(Ordering::Relaxed) + amount, Ordering::Relaxed);
+    }
+
+    fn to_json(&self) -> Value {
+        let next = self.next.load(Ordering::Relaxed);
+        json!({
+            "transport": self.transport.name(),
+            "reason": self.route.reason,
+            "copies": self.transport.copies(),
+            "peer_process": self.peer_process,
+            "peer": self.peer.to_string(),
+            "frames": self.frames.load(Ordering::Relaxed),
+            "bytes": self.bytes.load(Ordering::Relaxed),
+            "dropped": self.dropped.load(Ordering::Relaxed),
+            "queued": next.saturating_sub(self.consumed.consumed()),
+            "detached": self.detached.load(Ordering::Relaxed),
+        })
+    }
+}
+
+/// A consumer's place; dropping it makes room for another.
+#[derive(Debug)]
+pub struct Place(Arc<ChannelShared>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.places.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl ChannelShared {
+    pub fn new(
+        name: Name,
+        geometry: Geometry,
+        pool: Arc<Buffer>,
+        metadata: OwnedFd,
+        location: Location,
+        forced: Forced,
+    ) -> Self {
+        Self {
+            name,
+            geometry,
+            pool,
+            metadata,
+            location,
+            forced,
+            mailbox: Mutex::default(),
+            events: AtomicU32::new(0),
+            places: AtomicU32::new(0),
+            next_id: AtomicU64::new(1),
+            frames: AtomicU64::new(0),
+            dropped_unheard: AtomicU64::new(0),
+        }
+    }
+
+    /// Takes a consumer's place; None if all are taken.
+    pub fn reserve(self: &Arc<Self>) -> Option<Place> {
+        let taken = self.places.fetch_update(Ordering::AcqRel, Ordering::Acquire, |places| {
+            (places < self.geometry.max_consumers).then_some(places + 1)
+        });
+        taken.ok().map(|_| Place(Arc::clone(self)))
+    }
+
+    pub fn next_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Tells the producer's thread, and wakes it if it sleeps. False: the producer is gone.
+    pub fn post(&self, event: Event) -> bool {
+        {
+            let mut mailbox = lock(&self.mailbox);
+            if mailbox.closed {
+                return false;
+            }
+            match &event {
+                Event::Connected(new) => mailbox.live.push(Arc::clone(&new.stats)),
+                Event::Gone { id } => mailbox.live.retain(|stats| stats.id != *id),
+                Event::Detached { .. } | Event::Event { .. } => {}
+            }
+            mailbox.events.push(event);
+        }
+        self.events.fetch_add(1, Ordering::Release);
+        futex::wake(&self.events);
+        true
+    }
+
+    /// The word that changes with every event.
+    #[inline(always)]
+    pub fn events(&self) -> &AtomicU32 {
+        &self.events
+    }
+
+    pub fn take_events(&self) -> Vec<Event> {
+        std::mem::take(&mut lock(&self.mailbox).events)
+    }
+
+    /// No event is accepted any more; gives those that wait.
+    pub fn close(&self) -> Vec<Event> {
+        let mut mailbox = lock(&self.mailbox);
+        mailbox.closed = true;
+        std::mem::take(&mut mailbox.events)
+    }
+
+    /// The channel for `lava ls`.
+    pub fn to_json(&self) -> Value {
+        let live = lock(&self.mailbox).live.clone();
+        json!({
+            "name": self.name.as_str(),
+            "process": std::process::id(),
+            "policy": policy_name(self.geometry.policy),
+            "capacity": self.geometry.capacity,
+            "queue_length": self.geometry.queue_length,
+            "max_frame_size": self.geometry.max_frame_size,
+            "memory": self.pool.memory().name(),
+            "frames": self.frames.load(Ordering::Relaxed),
+            "dropped_unheard": self.dropped_unheard.load(Ordering::Relaxed),
+            "connections": live.iter().map(|stats| stats.to_json()).collect::<Vec<_>>(),
+        })
+    }
+}

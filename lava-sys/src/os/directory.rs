@@ -1,0 +1,189 @@
+//! The runtime directory: making and checking it, its lock, its files.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::error::{Error, Result};
+use crate::types::{LAVA_ERROR_INVALID_ARGUMENT, LAVA_ERROR_PERMISSION};
+
+/// An open directory that belongs to this user alone.
+#[derive(Debug)]
+pub struct Directory {
+    fd: OwnedFd,
+    path: String,
+    /// Device and inode: its identity across mount namespaces.
+    pub device: u64,
+    pub inode: u64,
+}
+
+/// Identity of a file, to recognise it later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl Directory {
+    /// Opens the directory, making it (and the missing ones above it) with mode 0700. Refuses one that belongs to
+    /// another user or that others can write to.
+    pub fn open(path: &str) -> Result<Self> {
+        if !path.starts_with('/') {
+            return Err(Error::argument(format!(
+                "the runtime directory '{path}' is not an absolute path"
+            )));
+        }
+        make_all(path)?;
+        let fail = |errno: Errno, what: &str| {
+            Error::os(errno.raw_os_error(), format!("{what} the runtime directory {path}"))
+        };
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY | OFlags::NOFOLLOW;
+        let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| match errno {
+            Errno::NOTDIR | Errno::LOOP => Error::new(
+                LAVA_ERROR_INVALID_ARGUMENT,
+                format!(
+                    "the runtime directory {path} is not a directory (symbolic links are refused)"
+                ),
+            ),
+            errno => fail(errno, "opening"),
+        })?;
+        let stat = rustix::fs::fstat(&fd).map_err(|errno| fail(errno, "reading"))?;
+        let user = rustix::process::geteuid().as_raw();
+        if stat.st_uid != user {
+            return Err(Error::new(
+                LAVA_ERROR_PERMISSION,
+                format!(
+                    "the runtime directory {path} belongs to user {}, this is user {user}; set LAVA_RUNTIME_DIR to a \
+                     directory of your own",
+                    stat.st_uid
+                ),
+            ));
+        }
+        if stat.st_mode & 0o022 != 0 {
+            return Err(Error::new(
+                LAVA_ERROR_PERMISSION,
+                format!(
+                    "the runtime directory {path} can be written to by others (mode {:o}); run: chmod 700 {path}",
+                    stat.st_mode & 0o777
+                ),
+            ));
+        }
+        Ok(Self { fd, path: path.to_owned(), device: stat.st_dev, inode: stat.st_ino })
+    }
+
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Locks the directory against every other lava process until the result is dropped. Held for a few system calls
+    /// only, so waiting for it is short.
+    pub fn lock(&self) -> Result<Lock> {
+        // A descriptor of its own: a lock belongs to the open file, and threads must exclude each other too.
+        let fd = rustix::fs::openat(
+            &self.fd,
+            ".",
+            OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .map_err(|errno| Error::os(errno.raw_os_error(), format!("opening {}", self.path)))?;
+        rustix::io::retry_on_intr(|| rustix::fs::flock(&fd, FlockOperation::LockExclusive))
+            .map_err(|errno| Error::os(errno.raw_os_error(), format!("locking {}", self.path)))?;
+        Ok(Lock { _fd: fd })
+    }
+
+    /// Identity of the socket file `name`; None if there is none, an error if it is something else.
+    pub fn socket_id(&self, name: &str) -> Result<Option<FileId>> {
+        match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Socket => {
+                Ok(Some(FileId { device: stat.st_dev, inode: stat.st_ino }))
+            }
+            Ok(_) => Err(Error::new(
+                LAVA_ERROR_INVALID_ARGUMENT,
+                format!("{}/{name} exists and is not a socket; remove it", self.path),
+            )),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => {
+                Err(Error::os(errno.raw_os_error(), format!("reading {}/{name}", self.path)))
+            }
+        }
+    }
+
+    /// Removes a file; one that is gone already is no error.
+    pub fn remove(&self, name: &str) -> Result<()> {
+        match rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => {
+                Err(Error::os(errno.raw_os_error(), format!("removing {}/{name}", self.path)))
+            }
+        }
+    }
+
+    /// Names of the socket files in the directory.
+    pub fn sockets(&self) -> Result<Vec<String>> {
+        let fail = |errno: Errno| Error::os(errno.raw_os_error(), format!("listing {}", self.path));
+        let mut names = Vec::new();
+        for entry in Dir::read_from(&self.fd).map_err(fail)? {
+            let entry = entry.map_err(fail)?;
+            if matches!(entry.file_type(), FileType::Socket | FileType::Unknown)
+                && let Ok(name) = entry.file_name().to_str()
+            {
+                names.push(name.to_owned());
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// A descriptor that becomes readable when a file is made in the directory. None where the kernel has none to give.
+    pub fn watch(&self) -> Option<OwnedFd> {
+        use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+        let watch = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok()?;
+        inotify::add_watch(&watch, self.path.as_str(), WatchFlags::CREATE | WatchFlags::MOVED_TO)
+            .ok()?;
+        Some(watch)
+    }
+}
+
+impl AsFd for Directory {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// Takes everything that a descriptor of [`Directory::watch`] has to say.
+pub fn drain_watch(watch: BorrowedFd<'_>) {
+    let mut bytes = [0_u8; 4096];
+    while matches!(rustix::io::read(watch, &mut bytes), Ok(size) if size > 0) {}
+}
+
+/// The directory's lock; dropping it unlocks.
+#[derive(Debug)]
+pub struct Lock {
+    _fd: OwnedFd,
+}
+
+fn make_all(path: &str) -> Result<()> {
+    for end in path.match_indices('/').map(|(at, _)| at).skip(1).chain([path.len()]) {
+        match rustix::fs::mkdir(&path[..end], Mode::RWXU) {
+            Ok(()) | Err(Errno::EXIST | Errno::ISDIR) => {}
+            // An existing directory on a read-only or closed file system answers so; opening it will tell.
+            Err(Errno::ROFS | Errno::ACCESS | Errno::PERM) if end < path.len() => {}
+            Err(errno) => {
+                return Err(Error::os(
+                    errno.raw_os_error(),
+                    format!(
+                        "making the runtime directory {}; set LAVA_RUNTIME_DIR to one that can be made",
+                        &path[..end]
+                    ),
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Effective user id of this process.
+pub fn user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}

@@ -1,0 +1,149 @@
+//! How a connection moves frames: one trait for each end, one file or folder for each transport.
+//!
+//! A transport moves descriptors and releases, wakes and is woken. It knows nothing of names, policies or pools: those
+//! are the channel's. Calls are made by one thread at a time, except those of [`Returns`].
+
+pub mod descriptor;
+#[cfg(not(loom))]
+pub mod frame;
+#[cfg(not(loom))]
+pub mod metadata;
+pub mod ring;
+#[cfg(not(loom))]
+pub mod shm;
+#[cfg(not(loom))]
+pub mod slab;
+#[cfg(not(loom))]
+pub mod tensor;
+
+use crate::error::Hot;
+use crate::types::*;
+use descriptor::Descriptor;
+pub use ring::descriptors::{Dropped, Popped};
+
+#[cfg(not(loom))]
+use crate::os::futex::Word;
+
+/// The transports, in the order in which they are preferred.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    Vulkan,
+    Shm,
+    Peer,
+    Staged,
+    Mpi,
+}
+
+impl Transport {
+    pub const ALL: [Self; 5] = [Self::Vulkan, Self::Shm, Self::Peer, Self::Staged, Self::Mpi];
+
+    /// `LAVA_TRANSPORT_*`.
+    pub fn number(self) -> u32 {
+        match self {
+            Self::Shm => LAVA_TRANSPORT_SHM,
+            Self::Vulkan => LAVA_TRANSPORT_VULKAN,
+            Self::Staged => LAVA_TRANSPORT_STAGED,
+            Self::Peer => LAVA_TRANSPORT_PEER,
+            Self::Mpi => LAVA_TRANSPORT_MPI,
+        }
+    }
+
+    pub fn from_number(number: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|transport| transport.number() == number)
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Shm => "shm",
+            Self::Vulkan => "vulkan",
+            Self::Staged => "staged",
+            Self::Peer => "peer",
+            Self::Mpi => "mpi",
+        }
+    }
+
+    /// Copies that the transport makes of a frame.
+    pub fn copies(self) -> u32 {
+        match self {
+            Self::Shm | Self::Vulkan => 0,
+            Self::Staged | Self::Peer | Self::Mpi => 1,
+        }
+    }
+
+    /// Names of a set of `LAVA_TRANSPORT_*`, for messages.
+    pub fn names(set: u32) -> String {
+        let names: Vec<&str> =
+            Self::ALL.into_iter().filter(|one| set & one.number() != 0).map(Self::name).collect();
+        if names.is_empty() { "none".into() } else { names.join(", ") }
+    }
+}
+
+/// A release as the peer wrote it: checked by the channel against what it knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Released {
+    pub slot: u32,
+    pub position: u64,
+}
+
+/// The producer's end of one connection.
+#[cfg(not(loom))]
+pub trait Outlet: Send {
+    /// How many more frames its queue takes; looks at the peer's state only if fewer than `wanted` seem to fit.
+    fn room(&mut self, wanted: u64) -> Hot<u64>;
+    /// Publishes a frame; there is room. Gives its position, the frame's number in this connection.
+    fn push(&mut self, descriptor: &Descriptor) -> u64;
+    /// Wakes the consumer if it sleeps; once after one or several pushes.
+    fn wake(&mut self);
+    /// The next release, if there is one.
+    fn released(&mut self) -> Option<Released>;
+    /// Takes the oldest waiting frame back.
+    fn drop_oldest(&mut self) -> Hot<Dropped>;
+    /// Frames published and not claimed, looked up afresh.
+    fn queued(&mut self) -> u64;
+    /// What was published at a position that may still wait; for a consumer that goes.
+    fn published(&self, position: u64) -> Option<Descriptor>;
+    /// Position of the next frame.
+    fn next(&self) -> u64;
+    /// This end is about to sleep: the consumer will change [`Self::wake_word`] when it claims or releases.
+    fn set_alarm(&mut self);
+    fn clear_alarm(&mut self);
+    /// The word to sleep on. Take it before [`Self::set_alarm`], and look for work between the two.
+    fn wake_word(&self) -> Option<Word<'_>>;
+    /// The consumer wants `event` signalled when frames come.
+    fn set_event(&mut self, event: std::os::fd::OwnedFd);
+    /// Nothing more will be published. Wakes the consumer.
+    fn close(&mut self);
+    /// System calls made to wake the consumer.
+    fn wakes(&self) -> u64;
+}
+
+/// The consumer's end of one connection.
+#[cfg(not(loom))]
+pub trait Inlet: Send {
+    /// Takes the next descriptor.
+    fn pop(&mut self) -> Hot<Popped>;
+    /// True if [`Self::pop`] would give something.
+    fn ready(&self) -> bool;
+    /// Position below which everything is claimed.
+    fn consumed(&self) -> u64;
+    /// Frames that are there to be taken, at most as many as the queue has places. For reports: it looks at every line.
+    fn queued(&self) -> u64;
+    /// Wakes the producer if it waits for room; once after one or several pops.
+    fn wake(&self);
+    /// True if the producer said that nothing more will come.
+    fn closed(&self) -> bool;
+    fn set_alarm(&mut self);
+    fn clear_alarm(&mut self);
+    /// Asks for a signal on the event descriptor with the next frame.
+    fn arm_event(&mut self);
+    fn wake_word(&self) -> Word<'_>;
+}
+
+/// How frames go back; used by any thread, also after the consumer's handle is gone.
+#[cfg(not(loom))]
+pub trait Returns: Send + Sync {
+    /// Gives slots back and wakes the producer if it waits.
+    fn release(&self, released: &[Released]);
+    /// System calls made to wake the producer.
+    fn wakes(&self) -> u64;
+}

@@ -1,0 +1,285 @@
+//! The ring of descriptors: one producer thread, one consumer thread, in two processes.
+
+use std::ptr::NonNull;
+
+use crate::error::Hot;
+use crate::sync::{Ordering, fence, full_fence};
+use crate::transport::descriptor::{Descriptor, Payload, stamp};
+use crate::types::LAVA_ERROR_PROTOCOL;
+use crate::wire::{ConsumerHeader, Line, ProducerHeader};
+
+/// The two regions of a connection as this process sees them: one of them is read-only here.
+#[derive(Debug, Clone, Copy)]
+pub struct Regions {
+    pub producer: NonNull<ProducerHeader>,
+    pub lines: NonNull<Line>,
+    pub consumer: NonNull<ConsumerHeader>,
+    /// Lines of the ring; a power of two.
+    pub queue_length: u32,
+}
+
+impl Regions {
+    pub fn producer(&self) -> &ProducerHeader {
+        // SAFETY: whoever made this value keeps both regions mapped while any copy of it is used.
+        unsafe { self.producer.as_ref() }
+    }
+
+    pub fn consumer(&self) -> &ConsumerHeader {
+        // SAFETY: as above.
+        unsafe { self.consumer.as_ref() }
+    }
+
+    #[inline(always)]
+    fn line(&self, position: u64) -> &Line {
+        let index = position as usize & (self.queue_length as usize - 1);
+        // SAFETY: below queue_length, and the region has that many lines.
+        unsafe { self.lines.add(index).as_ref() }
+    }
+}
+
+// SAFETY: pointers to shared memory that is only accessed through atomics; mapped in the process, not in a thread.
+unsafe impl Send for Regions {}
+// SAFETY: as above.
+unsafe impl Sync for Regions {}
+
+/// The producer's half.
+#[derive(Debug)]
+pub struct Writer {
+    regions: Regions,
+    /// Position of the next frame.
+    next: u64,
+    /// How far the consumer had claimed when last looked; never more than `next`.
+    consumed: u64,
+    /// How far frames were taken back; policy drop-oldest only.
+    oldest: u64,
+}
+
+/// What became of the oldest frame of a full queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dropped {
+    /// Taken back: it had this slot, if it had one.
+    Taken(Option<u32>),
+    /// The consumer was faster: there is room now.
+    Claimed,
+    /// The queue is empty.
+    Empty,
+}
+
+impl Writer {
+    pub fn new(regions: Regions) -> Self {
+        Self { regions, next: 0, consumed: 0, oldest: 0 }
+    }
+
+    pub fn regions(&self) -> &Regions {
+        &self.regions
+    }
+
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Frames that are published and neither claimed nor taken back, as last looked.
+    pub fn queued(&self) -> u64 {
+        self.next - self.consumed.max(self.oldest)
+    }
+
+    /// How many more frames fit. Looks at the consumer's word only when fewer than `wanted` seem to fit.
+    #[inline(always)]
+    pub fn room(&mut self, wanted: u64) -> Hot<u64> {
+        let length = u64::from(self.regions.queue_length);
+        let room = length - self.queued();
+        if room >= wanted {
+            return Ok(room);
+        }
+        self.refresh()?;
+        Ok(length - self.queued())
+    }
+
+    /// Looks how far the consumer has claimed. A word that goes back or beyond what was published is a lie.
+    pub fn refresh(&mut self) -> Hot<u64> {
+        let consumed = self.regions.consumer().consumed.load(Ordering::Acquire);
+        if consumed < self.consumed || consumed > self.next {
+            return Err(LAVA_ERROR_PROTOCOL);
+        }
+        self.consumed = consumed;
+        Ok(consumed)
+    }
+
+    /// Publishes one frame; the caller has seen that there is room. Gives its position.
+    #[inline(always)]
+    pub fn push(&mut self, descriptor: &Descriptor) -> u64 {
+        let position = self.next;
+        debug_assert!(self.queued() < u64::from(self.regions.queue_length));
+        let words = descriptor.encode(position);
+        let line = self.regions.line(position);
+        for (cell, word) in line.words.iter().zip(words).skip(1) {
+            cell.store(word, Ordering::Relaxed);
+        }
+        line.words[0].store(words[0], Ordering::Release);
+        self.next = position + 1;
+        position
+    }
+
+    /// Takes the oldest waiting frame back, if the consumer has not claimed it.
+    ///
+    /// The mark is stored, then the consumer's word is read, with a fence between; the consumer stores its claim, then
+    /// reads the mark. One of the two sees the other: if the claim is not seen here, the consumer will see the mark.
+    pub fn drop_oldest(&mut self) -> Hot<Dropped> {
+        let position = self.refresh()?.max(self.oldest);
+        if position == self.next {
+            return Ok(Dropped::Empty);
+        }
+        self.regions.producer().oldest.store(position + 1, Ordering::Relaxed);
+        full_fence();
+        self.oldest = position + 1;
+        if self.refresh()? > position {
+            return Ok(Dropped::Claimed);
+        }
+        let slot = self.published(position).and_then(|descriptor| match descriptor.payload {
+            Payload::Slot { slot, .. } => Some(slot),
+            Payload::Inline { .. } => None,
+        });
+        Ok(Dropped::Taken(slot))
+    }
+
+    /// What this side published at a position that is still in the ring.
+    pub fn published(&self, position: u64) -> Option<Descriptor> {
+        let line = self.regions.line(position);
+        let words = std::array::from_fn(|index| line.words[index].load(Ordering::Relaxed));
+        (words[0] as u32 == stamp(position)).then(|| Descriptor::decode(&words)).flatten()
+    }
+
+    /// Says that nothing more will be published.
+    pub fn close(&self) {
+        self.regions.producer().closed.store(1, Ordering::Release);
+    }
+}
+
+/// The consumer's half.
+#[derive(Debug)]
+pub struct Reader {
+    regions: Regions,
+    next: u64,
+    /// Policy drop-oldest: the producer may take frames back.
+    may_drop: bool,
+}
+
+/// What a look into the ring gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Popped {
+    Frame {
+        descriptor: Descriptor,
+        position: u64,
+    },
+    /// A frame was claimed at the moment in which the producer took it back: give its slot back, it is not delivered.
+    TakenBack {
+        slot: u32,
+        position: u64,
+    },
+    Empty,
+}
+
+impl Reader {
+    pub fn new(regions: Regions, may_drop: bool) -> Self {
+        Self { regions, next: 0, may_drop }
+    }
+
+    /// Frames below this position are claimed.
+    pub fn consumed(&self) -> u64 {
+        self.next
+    }
+
+    /// True if the next frame is there. Never true for long without [`Self::pop`] giving something.
+    #[inline(always)]
+    pub fn ready(&self) -> bool {
+        let now = self.regions.line(self.next).words[0].load(Ordering::Acquire) as u32;
+        now == stamp(self.next)
+            || (self.may_drop && self.regions.producer().oldest.load(Ordering::Acquire) > self.next)
+    }
+
+    /// Frames that are there.
+    pub fn queued(&self) -> u64 {
+        let there = |position: &u64| {
+            self.regions.line(*position).words[0].load(Ordering::Relaxed) as u32 == stamp(*position)
+        };
+        (self.next..self.next + u64::from(self.regions.queue_length)).take_while(there).count()
+            as u64
+    }
+
+    /// True if the producer said that nothing more will come. Look for frames once more after that.
+    pub fn closed(&self) -> bool {
+        self.regions.producer().closed.load(Ordering::Acquire) != 0
+    }
+
+    /// Takes the next frame. The claim is published at once: call [`crate::transport::ring::alarm::look`] after a batch
+    /// of pops, for a producer that waits for room.
+    #[inline(always)]
+    pub fn pop(&mut self) -> Hot<Popped> {
+        loop {
+            let position = self.next;
+            let line = self.regions.line(position);
+            let first = line.words[0].load(Ordering::Acquire);
+            if first as u32 != stamp(position) {
+                if self.may_drop && self.skip_taken_back()? {
+                    continue;
+                }
+                return Ok(Popped::Empty);
+            }
+            let mut words = [first; 8];
+            for (word, cell) in words.iter_mut().zip(&line.words).skip(1) {
+                *word = cell.load(Ordering::Relaxed);
+            }
+            self.next = position + 1;
+            self.regions.consumer().consumed.store(position + 1, Ordering::Release);
+            if self.may_drop
+                && let Some(popped) = self.lost_race(position, &words)?
+            {
+                match popped {
+                    Popped::Empty => continue,
+                    popped => return Ok(popped),
+                }
+            }
+            let descriptor = Descriptor::decode(&words).ok_or(LAVA_ERROR_PROTOCOL)?;
+            return Ok(Popped::Frame { descriptor, position });
+        }
+    }
+
+    /// Moves past frames that were taken back. True if there were any.
+    fn skip_taken_back(&mut self) -> Hot<bool> {
+        let oldest = self.regions.producer().oldest.load(Ordering::Acquire);
+        if oldest <= self.next {
+            return Ok(false);
+        }
+        // A lie leads this consumer to a position at which nothing is published: its own loss, and the producer's.
+        if oldest - self.next > u64::from(u32::MAX) {
+            return Err(LAVA_ERROR_PROTOCOL);
+        }
+        self.next = oldest;
+        self.regions.consumer().consumed.store(oldest, Ordering::Release);
+        Ok(true)
+    }
+
+    /// After a claim: was the frame taken back in the same moment? `None`: no, it is ours. `Some(Empty)`: yes, and its
+    /// slot is the producer's. `Some(TakenBack)`: it was taken back, but whether the producer saw the claim is not
+    /// known here; a release with the frame's position is right in both cases.
+    #[cold]
+    fn lost_race(&mut self, position: u64, words: &[u64; 8]) -> Hot<Option<Popped>> {
+        full_fence();
+        let oldest = self.regions.producer().oldest.load(Ordering::Acquire);
+        if oldest <= position {
+            return Ok(None);
+        }
+        fence(Ordering::Acquire);
+        let again = self.regions.line(position).words[0].load(Ordering::Relaxed);
+        self.skip_taken_back()?;
+        if again != words[0] {
+            // Overwritten while it was read: the producer had the place back long before the claim.
+            return Ok(Some(Popped::Empty));
+        }
+        let descriptor = Descriptor::decode(words).ok_or(LAVA_ERROR_PROTOCOL)?;
+        Ok(Some(match descriptor.payload {
+            Payload::Slot { slot, .. } => Popped::TakenBack { slot, position },
+            Payload::Inline { .. } => Popped::Empty,
+        }))
+    }
+}
