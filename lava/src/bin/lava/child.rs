@@ -45,11 +45,6 @@ impl Helper {
         Ok(Helper { child, input, output: BufReader::new(output), name })
     }
 
-    /// The helper's process id.
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Sends one message.
     pub fn tell(&mut self, message: &impl Serialize) -> Result<(), Failure> {
         let line = serde_json::to_string(message).doing("writing JSON")? + "\n";
@@ -62,7 +57,10 @@ impl Helper {
         while !self.has_something_to_say()? {
             interrupt::check()?;
             if Instant::now() > deadline {
-                return Err(Failure::Failed(format!("{} says nothing for {patience:?}", self.name)));
+                return Err(Failure::Failed(format!(
+                    "{} says nothing for {patience:?}",
+                    self.name
+                )));
             }
         }
         let mut line = String::new();
@@ -104,7 +102,8 @@ pub struct Parent;
 impl Parent {
     /// To be called first in a helper: ties its life to that of `parent`.
     pub fn attach(parent: u32) -> Result<Self, Failure> {
-        set_parent_process_death_signal(Some(Signal::KILL)).doing("tying this process to its parent")?;
+        set_parent_process_death_signal(Some(Signal::KILL))
+            .doing("tying this process to its parent")?;
         // The parent may have died before the call above.
         match getppid().map(Pid::as_raw_nonzero) {
             Some(actual) if actual.get().unsigned_abs() == parent => Ok(Parent),
@@ -125,6 +124,8 @@ impl Parent {
         if std::io::stdin().lock().read_line(&mut line).doing("hearing the parent")? == 0 {
             return Ok(None);
         }
-        serde_json::from_str(&line).map(Some).doing(format_args!("the parent said `{}`", line.trim_end()))
+        serde_json::from_str(&line)
+            .map(Some)
+            .doing(format_args!("the parent said `{}`", line.trim_end()))
     }
 }

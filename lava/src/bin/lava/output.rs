@@ -17,7 +17,8 @@ pub fn write(text: &str) -> Result<(), Failure> {
 
 /// Writes `document` as the one JSON document of this run.
 pub fn write_json(document: &impl Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(document).map_err(|error| format!("writing JSON: {error}"))?;
+    let text =
+        serde_json::to_string_pretty(document).map_err(|error| format!("writing JSON: {error}"))?;
     write(&(text + "\n"))
 }
 

@@ -19,10 +19,14 @@ fn styled(bar: ProgressBar, template: &str) -> ProgressBar {
 /// Bytes of `total`; `None` if the end is not known.
 pub fn bytes(total: Option<u64>, what: &'static str) -> ProgressBar {
     let bar = match total {
-        Some(total) => {
-            styled(ProgressBar::new(total), "{msg} {wide_bar} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec}")
-        }
-        None => styled(ProgressBar::new_spinner(), "{msg} {spinner} {binary_bytes} {binary_bytes_per_sec}"),
+        Some(total) => styled(
+            ProgressBar::new(total),
+            "{msg} {wide_bar} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec}",
+        ),
+        None => styled(
+            ProgressBar::new_spinner(),
+            "{msg} {spinner} {binary_bytes} {binary_bytes_per_sec}",
+        ),
     };
     bar.with_message(what)
 }

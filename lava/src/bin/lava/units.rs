@@ -19,8 +19,14 @@ const SIZE_UNITS: &[(&str, u64)] = &[
     ("tb", 1_000_000_000_000),
 ];
 
-const TIME_UNITS: &[(&str, u64)] =
-    &[("ns", 1), ("us", 1_000), ("µs", 1_000), ("ms", 1_000_000), ("s", 1_000_000_000), ("min", 60_000_000_000)];
+const TIME_UNITS: &[(&str, u64)] = &[
+    ("ns", 1),
+    ("us", 1_000),
+    ("µs", 1_000),
+    ("ms", 1_000_000),
+    ("s", 1_000_000_000),
+    ("min", 60_000_000_000),
+];
 
 /// A time to wait: `Some`, or `None` for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,17 +72,18 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         return Ok(Duration::ZERO);
     }
     let factor = TIME_UNITS.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor);
-    factor
-        .and_then(|factor| scale(number, factor))
-        .map(Duration::from_nanos)
-        .ok_or_else(|| format!("`{text}` is not a time: write a number and ns, us, ms, s or min, such as 500ms"))
+    factor.and_then(|factor| scale(number, factor)).map(Duration::from_nanos).ok_or_else(|| {
+        format!("`{text}` is not a time: write a number and ns, us, ms, s or min, such as 500ms")
+    })
 }
 
 /// A time as [`parse_duration`] reads it, or `forever`.
 pub fn parse_timeout(text: &str) -> Result<Timeout, String> {
     match text.trim() {
         "forever" => Ok(Timeout(None)),
-        text => parse_duration(text).map(|time| Timeout(Some(time))).map_err(|error| error + ", or `forever`"),
+        text => parse_duration(text)
+            .map(|time| Timeout(Some(time)))
+            .map_err(|error| error + ", or `forever`"),
     }
 }
 

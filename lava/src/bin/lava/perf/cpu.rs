@@ -23,7 +23,8 @@ pub fn pin(cpu: usize) -> Result<(), Failure> {
 /// Chooses processors for `count` processes: own cores before hardware threads of one core, then the first ones again.
 pub fn choose(allowed: &[usize], count: usize) -> Vec<usize> {
     let mut cores = BTreeSet::new();
-    let (first, second): (Vec<usize>, Vec<usize>) = allowed.iter().partition(|&&cpu| cores.insert(core(cpu)));
+    let (first, second): (Vec<usize>, Vec<usize>) =
+        allowed.iter().partition(|&&cpu| cores.insert(core(cpu)));
     let order: Vec<usize> = first.into_iter().chain(second).collect();
     // Process 0 keeps its processor for itself where there are two.
     let shared = if order.len() > 1 { &order[1..] } else { &order[..] };
@@ -39,7 +40,8 @@ fn core(cpu: usize) -> String {
 /// The processor's name, as the kernel has it.
 pub fn model() -> String {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let line = text.lines().find(|line| line.starts_with("model name") || line.starts_with("CPU part"));
+    let line =
+        text.lines().find(|line| line.starts_with("model name") || line.starts_with("CPU part"));
     line.and_then(|line| line.split_once(':'))
         .map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.trim().to_owned())
 }

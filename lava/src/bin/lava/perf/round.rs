@@ -67,7 +67,8 @@ impl<'a> Stopwatch<'a> {
 
     /// The round; each lap consisted of `parts` messages in a row, such as a ping and a pong.
     pub fn finish(self, parts: u32) -> Round {
-        let samples = self.laps.iter().map(|&lap| (self.clock.nanoseconds(lap) / f64::from(parts)) as f32);
+        let samples =
+            self.laps.iter().map(|&lap| (self.clock.nanoseconds(lap) / f64::from(parts)) as f32);
         Round {
             samples: samples.collect(),
             messages: self.laps.len() as u64 * u64::from(parts),

@@ -56,10 +56,18 @@ impl Shared {
         }
         // SAFETY: a new mapping at an address of the kernel's choice; it lives as long as the value.
         let base = unsafe {
-            mmap(std::ptr::null_mut(), size, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, fd.as_fd(), 0)
+            mmap(
+                std::ptr::null_mut(),
+                size,
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::SHARED,
+                fd.as_fd(),
+                0,
+            )
         }
         .doing("mapping shared memory")?;
-        let base = NonNull::new(base.cast()).ok_or_else(|| "mapping shared memory at 0".to_owned())?;
+        let base =
+            NonNull::new(base.cast()).ok_or_else(|| "mapping shared memory at 0".to_owned())?;
         Ok(Shared { fd, base, size })
     }
 

@@ -50,7 +50,8 @@ pub(super) fn answer(memory: &Shared) -> Result<(), Failure> {
 
 fn send(word: &AtomicU32, turn: u32) -> Result<(), Failure> {
     word.store(turn, Release);
-    wake(word, Flags::empty(), 1).map_err(|error| Failure::Failed(format!("futex wake: {error}")))?;
+    wake(word, Flags::empty(), 1)
+        .map_err(|error| Failure::Failed(format!("futex wake: {error}")))?;
     Ok(())
 }
 

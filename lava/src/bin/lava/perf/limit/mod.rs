@@ -64,7 +64,9 @@ impl Limit {
             Limit::Ring { batch, .. } => ring::measure::<8>(memory, clock, time, batch),
             Limit::InPlace { size } => copy::measure_in_place(memory, clock, time, size),
             Limit::CopyInOut { size } => copy::measure_in_out(memory, clock, time, size),
-            Limit::Memcpy { size, places } => copy::measure_memcpy(memory, clock, time, size, places),
+            Limit::Memcpy { size, places } => {
+                copy::measure_memcpy(memory, clock, time, size, places)
+            }
         }
     }
 

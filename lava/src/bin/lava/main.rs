@@ -1,0 +1,125 @@
+//! `lava`: channels from the command line. One file or folder per subcommand; this one has the list and the exit codes.
+#![allow(
+    unreachable_pub,
+    reason = "in a program, `pub` says that a module offers it, and nothing leaves the crate"
+)]
+
+mod checksum;
+mod child;
+mod demo;
+mod endpoint;
+mod failure;
+mod info;
+mod interrupt;
+mod ls;
+mod output;
+mod perf;
+mod progress;
+mod recv;
+mod send;
+mod statistics;
+mod stream;
+mod table;
+mod units;
+
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+use serde_json::json;
+
+use failure::Failure;
+
+/// Moves frames of memory between processes without copying.
+///
+/// Exit codes: 0 done, 1 failed or interrupted, 2 wrong arguments. Reports and JSON go to standard output, progress, logs and
+/// errors to standard error. Processes meet in $LAVA_RUNTIME_DIR, else $XDG_RUNTIME_DIR/lava, else /tmp/lava-<uid>;
+/// LAVA_LOG=error|warn|info|debug shows the library's log.
+#[derive(Debug, Parser)]
+#[command(name = "lava", version)]
+struct Arguments {
+    /// Write one JSON document to standard output instead of text for people
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Stream a file through one channel to two processes, verify it there, and show how fast that was
+    Demo(demo::Arguments),
+    /// Send a file or standard input to one or more receivers
+    Send(send::Arguments),
+    /// Receive what `lava send` sends
+    Recv(recv::Arguments),
+    /// Show what this machine offers: memory, limits, huge pages, NUMA, and what to change
+    Info(info::Arguments),
+    /// List the live channels of this user
+    Ls(ls::Arguments),
+    /// Measure lava against the physical limits of this machine, in the same run
+    Perf(perf::Arguments),
+    #[command(hide = true)]
+    DemoConsumer(demo::ConsumerArguments),
+    #[command(hide = true)]
+    PerfPeer(perf::PeerArguments),
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return parse_failure(&error),
+    };
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            report(&failure, arguments.json);
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let json = arguments.json;
+    match &arguments.command {
+        Command::DemoConsumer(arguments) => return demo::consume(arguments),
+        Command::PerfPeer(arguments) => return perf::answer(arguments),
+        _ => interrupt::install()?,
+    }
+    match &arguments.command {
+        Command::Demo(arguments) => demo::run(arguments, json),
+        Command::Send(arguments) => send::run(arguments, json),
+        Command::Recv(arguments) => recv::run(arguments, json),
+        Command::Info(arguments) => info::run(arguments, json),
+        Command::Ls(arguments) => ls::run(arguments, json),
+        Command::Perf(arguments) => perf::run(arguments, json),
+        Command::DemoConsumer(_) | Command::PerfPeer(_) => Ok(()),
+    }
+}
+
+/// Help and version are no failures; everything else that the parser refuses is wrong use.
+fn parse_failure(error: &clap::Error) -> ExitCode {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            match output::write(&error.to_string()) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(failure) => failure.exit_code(),
+            }
+        }
+        _ => {
+            output::note(error.to_string().trim_end());
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn report(failure: &Failure, json: bool) {
+    match failure {
+        Failure::ReaderGone | Failure::Reported => return,
+        _ => output::note(format_args!("lava: {failure}")),
+    }
+    if json {
+        // The exit code tells more than a second failure here could.
+        let _ = output::write_json(&json!({ "error": failure.to_string() }));
+    }
+}

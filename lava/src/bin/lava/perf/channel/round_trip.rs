@@ -1,0 +1,72 @@
+//! A frame there and a frame back. An empty frame ends the round.
+
+use std::time::Duration;
+
+use lava::{Consumer, Producer};
+
+use super::super::clock::Clock;
+use super::super::round::{Round, Stopwatch};
+use super::{Here, Seen, There};
+use crate::failure::Failure;
+
+const WARM_UP: usize = 200;
+/// What rides in a descriptor needs no slot, and is sent by copying.
+const INLINE: usize = 40;
+
+/// Sends a frame of `size` bytes whose payload nobody looks at.
+#[inline(always)]
+fn send(producer: &mut Producer, payload: &[u8; INLINE], size: usize) -> Result<(), Failure> {
+    if size <= INLINE {
+        return Ok(producer.send_bytes(&payload[..size])?);
+    }
+    let loan = producer.loan(size)?;
+    producer.send(loan).map_err(|error| Failure::from(lava::Error::from(error)))
+}
+
+/// Takes a frame and gives it back; tells its size.
+#[inline(always)]
+fn take(consumer: &mut Consumer) -> Result<usize, Failure> {
+    match consumer.receive()? {
+        Some(frame) => Ok(frame.len()),
+        None => Err(Failure::Failed("the channel ended during the measurement".to_owned())),
+    }
+}
+
+pub(super) fn measure(
+    here: &mut Here,
+    clock: &Clock,
+    time: Duration,
+    size: usize,
+) -> Result<Round, Failure> {
+    let (producer, Some(back)) = (&mut here.producers[0], &mut here.back) else {
+        return Err(Failure::Failed("a round trip needs a channel back".to_owned()));
+    };
+    let payload = [1; INLINE];
+    let mut exchange = || {
+        send(producer, &payload, size)?;
+        take(back)
+    };
+    for _ in 0..WARM_UP {
+        exchange()?;
+    }
+    let mut stopwatch = Stopwatch::start(clock, time);
+    loop {
+        exchange()?;
+        if !stopwatch.lap() {
+            break;
+        }
+    }
+    here.producers[0].send_bytes(&[])?;
+    Ok(stopwatch.finish(2))
+}
+
+pub(super) fn answer(there: &mut There, size: usize) -> Result<Seen, Failure> {
+    let (Some(consumer), Some(back)) = (&mut there.consumers[0], &mut there.back) else {
+        return Err(Failure::Failed("a round trip needs a channel back".to_owned()));
+    };
+    let payload = [1; INLINE];
+    while take(consumer)? != 0 {
+        send(back, &payload, size)?;
+    }
+    Ok(Seen::default())
+}
