@@ -56,7 +56,7 @@ pub fn choose(ends: &Ends<'_>) -> Route {
 }
 
 fn why(transport: Transport, ends: &Ends<'_>) -> String {
-    let first = ends.scope.text.lines().next().unwrap_or_default();
+    let first = ends.scope.summary();
     match transport {
         Transport::Shm => format!("the pool is host memory, and both map it: {first}"),
         other => format!("{}: {first}", other.name()),
