@@ -34,8 +34,9 @@ pub fn claim(directory: &Arc<Directory>, file: &str) -> Result<(Claim, OwnedFd)>
                 return Err(Error::new(
                     LAVA_ERROR_ALREADY_EXISTS,
                     format!(
-                        "a live producer has the name '{file}' in {}; choose another name, or end it (`lava ls` shows \
+                        "a live producer has the name '{}' in {}; choose another name, or end it (`lava ls` shows \
                          its process)",
+                        file.replace('+', "/"),
                         directory.path()
                     ),
                 ));
