@@ -281,15 +281,17 @@ impl Link {
             socket: Arc::clone(&self.socket),
             stats: Arc::clone(&stats),
         };
-        if !self.channel.post(Event::Connected(Box::new(new))) {
-            return Err(protocol("the producer ends".into()));
-        }
+        let ready = wire::Plain { head: wire::Plain::make_head(kind::READY, 0) };
+        let announce = || send(&self.socket, bytemuck::bytes_of(&ready), &[]);
+        let sent = self
+            .channel
+            .post_and(Event::Connected(Box::new(new)), announce)
+            .ok_or_else(|| protocol("the producer ends".into()))?;
         let death = socket::peer_pidfd(self.socket.as_fd())
             .map(|pidfd| turn.add(Box::new(Death { pidfd, socket: Arc::clone(&self.socket) })));
         self.deadline = Deadline::NEVER;
         let stage = Stage::Connected { id, death, _place: place };
-        let ready = wire::Plain { head: wire::Plain::make_head(kind::READY, 0) };
-        if let Err(error) = send(&self.socket, bytemuck::bytes_of(&ready), &[]) {
+        if let Err(error) = sent {
             self.stage = stage;
             return Err(error);
         }

@@ -180,10 +180,17 @@ impl ChannelShared {
 
     /// Tells the producer's thread, and wakes it if it sleeps. False: the producer is gone.
     pub fn post(&self, event: Event) -> bool {
-        {
+        self.post_and(event, || ()).is_some()
+    }
+
+    /// As `post`, and calls `announce` when the event cannot be missed any more and is not taken in yet: what `announce`
+    /// tells the peer comes before anything that the producer's thread tells it, and a send after it finds the event.
+    /// `announce` must not wait. None: the producer is gone, and nothing was called.
+    pub fn post_and<T>(&self, event: Event, announce: impl FnOnce() -> T) -> Option<T> {
+        let announced = {
             let mut mailbox = lock(&self.mailbox);
             if mailbox.closed {
-                return false;
+                return None;
             }
             match &event {
                 Event::Connected(new) => mailbox.live.push(Arc::clone(&new.stats)),
@@ -191,10 +198,11 @@ impl ChannelShared {
                 Event::Detached { .. } | Event::Event { .. } => {}
             }
             mailbox.events.push(event);
-        }
-        self.events.fetch_add(1, Ordering::Release);
+            self.events.fetch_add(1, Ordering::Release);
+            announce()
+        };
         futex::wake(&self.events);
-        true
+        Some(announced)
     }
 
     /// The word that changes with every event.
