@@ -144,7 +144,7 @@ void tensor_refused_producer(const char *channel) {
     tensor.byte_offset = 4;
     EXPECT(lava_frame_set_tensor(frame, &tensor, &detail), LAVA_ERROR_TOO_LARGE);
     tensor = tensor_of(LAVA_DTYPE_FLOAT, 32, 2, (int64_t[]) { INT64_MAX, INT64_MAX });
-    EXPECT(lava_frame_set_tensor(frame, &tensor, &detail), LAVA_ERROR_TOO_LARGE);
+    EXPECT(lava_frame_set_tensor(frame, &tensor, &detail), LAVA_ERROR_INVALID_ARGUMENT);
     tensor = tensor_of(LAVA_DTYPE_FLOAT, 32, 1, (int64_t[]) { 4 });
     tensor.has_strides = 1;
     tensor.strides[0] = -1;
