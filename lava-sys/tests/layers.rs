@@ -8,7 +8,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// What each top-level module may name of this crate. `types` is allowed everywhere.
 const ALLOWED: &[(&str, &[&str])] = &[
-    ("abi", &["channel", "memory", "scope", "error", "log", "wire"]),
+    ("abi", &["channel", "transport", "memory", "scope", "error", "log", "wire"]),
     ("channel", &["transport", "memory", "scope", "os", "wire", "error", "log", "sync"]),
     ("transport", &["memory", "os", "wire", "error", "log", "sync"]),
     ("interop", &["memory", "os", "error", "log"]),
