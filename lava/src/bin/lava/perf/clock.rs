@@ -40,6 +40,14 @@ impl Clock {
         ticks as f64 * self.nanoseconds_per_tick
     }
 
+    /// Spins for a number of ticks.
+    pub fn pass(ticks_to_pass: u64) {
+        let start = ticks();
+        while ticks() - start < ticks_to_pass {
+            std::hint::spin_loop();
+        }
+    }
+
     /// Ticks of a time.
     pub fn ticks_of(&self, time: Duration) -> u64 {
         (time.as_nanos() as f64 / self.nanoseconds_per_tick) as u64

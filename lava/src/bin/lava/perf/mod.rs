@@ -45,10 +45,10 @@ pub struct Arguments {
     /// Consumers of the rows with several
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(2..=64))]
     consumers: u32,
-    /// Rounds of lava and of the limit for each row [default: 12, quick: 4]
+    /// Rounds of lava and of the limit for each row [default: 24, quick: 6]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     rounds: Option<u32>,
-    /// Time of a round [default: 25ms, quick: 10ms]
+    /// Time of a round [default: 12ms, quick: 6ms]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     round_time: Option<Duration>,
     /// Processors to pin the processes to; the first is the producer's [default: chosen, own cores first]
@@ -177,7 +177,7 @@ fn measure(
     rows: &[Row],
     with_idle: bool,
 ) -> Result<(Vec<Measured>, Option<idle::Idle>), Failure> {
-    let (rounds, time) = if arguments.quick { (4, 10) } else { (12, 25) };
+    let (rounds, time) = if arguments.quick { (6, 6) } else { (24, 12) };
     let rounds = arguments.rounds.unwrap_or(rounds);
     let time = arguments.round_time.unwrap_or(Duration::from_millis(time));
     let bar = progress::steps(rows.len() + usize::from(with_idle));

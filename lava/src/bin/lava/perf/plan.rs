@@ -98,7 +98,10 @@ fn round_trip(choice: &Choice, size: usize, waiting: Waiting) -> Row {
         what,
         size,
         setup: Setup { waiting, back: true, ..setup(choice, size) },
-        exchange: Exchange::RoundTrip { size },
+        exchange: match waiting {
+            Waiting::Polling => Exchange::RoundTrip { size },
+            Waiting::Blocking => Exchange::Wake { size },
+        },
         yardstick: Yardstick::Limits(limits),
         bound: Some(Bound::TimeAtMost(most)),
     }

@@ -7,6 +7,9 @@ use super::clock::{Clock, ticks};
 use crate::failure::Failure;
 use crate::interrupt;
 
+/// In the blocking rows, how long each process spins before it sends, so that the other one is surely asleep.
+pub const NAP: Duration = Duration::from_micros(50);
+
 /// Longest time that a process waits for the other within a round.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -55,6 +58,15 @@ impl<'a> Stopwatch<'a> {
     pub fn lap(&mut self) -> bool {
         let now = ticks();
         self.laps.push(now - self.last);
+        self.last = now;
+        now < self.end
+    }
+
+    /// As [`Stopwatch::lap`], less `paused` ticks that passed on purpose.
+    #[inline(always)]
+    pub fn lap_without(&mut self, paused: u64) -> bool {
+        let now = ticks();
+        self.laps.push((now - self.last).saturating_sub(paused));
         self.last = now;
         now < self.end
     }

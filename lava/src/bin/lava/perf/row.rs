@@ -68,7 +68,8 @@ pub struct Measured {
     pub limit: Summary,
     /// Every limit that was tried; the row is held against the fastest.
     pub limits: Vec<(String, Summary)>,
-    /// Median time of lava by median time of the limit: 1 is the limit, less is faster.
+    /// Median time of lava by median time of the fastest limit, round by round, and of these the median: 1 is the limit, less
+    /// is faster. What the machine does to a whole second meets both sides of each quotient.
     pub time_ratio: f64,
     pub bound: Option<Bound>,
     /// Whether the bound is kept.
@@ -80,10 +81,13 @@ struct Sum {
     samples: Vec<f32>,
     messages: u64,
     elapsed: f64,
+    /// The median of each round.
+    medians: Vec<f64>,
 }
 
 impl Sum {
-    fn add(&mut self, round: Round) {
+    fn add(&mut self, mut round: Round) {
+        self.medians.push(Summary::of(&mut round.samples).map_or(f64::NAN, |summary| summary.p50));
         self.samples.extend(round.samples);
         self.messages += round.messages;
         self.elapsed += round.elapsed;
@@ -93,6 +97,15 @@ impl Sum {
         Summary::of(&mut self.samples)
             .ok_or_else(|| Failure::Failed("nothing was measured".to_owned()))
     }
+}
+
+/// See [`Measured::time_ratio`].
+fn time_ratio(lava: &Sum, limits: &[Sum]) -> f64 {
+    let fastest =
+        |round: usize| limits.iter().map(|sum| sum.medians[round]).fold(f64::NAN, f64::min);
+    let ratios =
+        lava.medians.iter().enumerate().map(|(round, time)| (time / fastest(round)) as f32);
+    Summary::of(&mut ratios.collect::<Vec<f32>>()).map_or(f64::NAN, |summary| summary.p50)
 }
 
 impl Row {
@@ -135,6 +148,7 @@ impl Row {
         mut lava: Sum,
         limits: Vec<Sum>,
     ) -> Result<Measured, Failure> {
+        let time_ratio = time_ratio(&lava, &limits);
         let named =
             yards.iter().zip(limits).map(|(yard, mut sum)| Ok((yard.name(), sum.summary()?)));
         let limits = named.collect::<Result<Vec<_>, Failure>>()?;
@@ -142,7 +156,6 @@ impl Row {
         let (limit_name, limit) = best.ok_or_else(|| "a row needs a limit".to_owned())?;
         let frames_per_second = lava.messages as f64 / lava.elapsed * 1e9;
         let summary = lava.summary()?;
-        let time_ratio = summary.p50 / limit.p50;
         Ok(Measured {
             group: self.group,
             what: self.what,

@@ -212,9 +212,10 @@ pub fn answer(arguments: &PeerArguments) -> Result<(), Failure> {
     let parent = Parent::attach(arguments.parent)?;
     let memory = Shared::inherit(arguments.memory)?;
     cpu::pin(arguments.cpu)?;
+    let clock = Clock::calibrate();
     let mut there = None;
     while let Some(request) = parent.hear::<Request>()? {
-        let reply = respond(request, &mut there, &memory, arguments.number);
+        let reply = respond(request, &mut there, (&memory, &clock), arguments.number);
         parent.tell(&reply.unwrap_or_else(|failure| Reply::Failed(failure.to_string())))?;
     }
     Ok(())
@@ -223,19 +224,19 @@ pub fn answer(arguments: &PeerArguments) -> Result<(), Failure> {
 fn respond(
     request: Request,
     there: &mut Option<There>,
-    memory: &Shared,
+    (memory, clock): (&Shared, &Clock),
     number: usize,
 ) -> Result<Reply, Failure> {
     let done = Reply::Done(Seen::default());
     let closed = || Failure::Failed("no channels are open".to_owned());
     match request {
-        Request::Limit(limit) => limit.answer(memory).map(|()| done),
+        Request::Limit(limit) => limit.answer(memory, clock).map(|()| done),
         Request::Open { setup, prefix } => {
             *there = Some(There::open(&setup, &prefix, number)?);
             Ok(done)
         }
         Request::Exchange(exchange) => {
-            exchange.answer(there.as_mut().ok_or_else(closed)?, memory).map(Reply::Done)
+            exchange.answer(there.as_mut().ok_or_else(closed)?, memory, clock).map(Reply::Done)
         }
         Request::Close => {
             *there = None;

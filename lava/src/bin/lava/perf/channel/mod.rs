@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::clock::Clock;
-use super::round::Round;
+use super::round::{NAP, Round};
 use super::shared::Shared;
 use crate::failure::Failure;
 pub use wiring::{Here, There};
@@ -50,6 +50,11 @@ pub struct Setup {
 pub enum Exchange {
     /// A frame there and a frame back, untouched: `send_bytes` where it fits into a descriptor, else a loan.
     RoundTrip {
+        /// Bytes.
+        size: usize,
+    },
+    /// The same, but each process waits until the other is surely asleep before it sends.
+    Wake {
         /// Bytes.
         size: usize,
     },
@@ -103,7 +108,10 @@ impl Exchange {
         time: Duration,
     ) -> Result<Round, Failure> {
         match self {
-            Exchange::RoundTrip { size } => round_trip::measure(here, clock, time, size),
+            Exchange::RoundTrip { size } => {
+                round_trip::measure(here, clock, time, size, Duration::ZERO)
+            }
+            Exchange::Wake { size } => round_trip::measure(here, clock, time, size, NAP),
             Exchange::InPlace { size } => turn::measure_in_place(here, clock, time, size),
             Exchange::CopyInOut { size } => turn::measure_in_out(here, clock, time, size),
             Exchange::Stream { size, batch: 1, channel } => {
@@ -120,10 +128,15 @@ impl Exchange {
     }
 
     /// The part of the process that has consumer number `number`.
-    pub fn answer(self, there: &mut There, memory: &Shared) -> Result<Seen, Failure> {
+    pub fn answer(
+        self,
+        there: &mut There,
+        memory: &Shared,
+        clock: &Clock,
+    ) -> Result<Seen, Failure> {
         match self {
-            Exchange::RoundTrip { .. } if there.back.is_none() => Ok(Seen::default()),
-            Exchange::RoundTrip { size } => round_trip::answer(there, size),
+            Exchange::RoundTrip { size } => round_trip::answer(there, clock, size, Duration::ZERO),
+            Exchange::Wake { size } => round_trip::answer(there, clock, size, NAP),
             Exchange::InPlace { .. } => turn::answer_in_place(there),
             Exchange::CopyInOut { size } => turn::answer_in_out(there, size),
             Exchange::Stream { batch: 1, channel, .. } => {

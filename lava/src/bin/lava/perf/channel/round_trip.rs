@@ -32,27 +32,34 @@ fn take(consumer: &mut Consumer) -> Result<usize, Failure> {
     }
 }
 
+/// `nap`: how long each process spins before it sends.
 pub(super) fn measure(
     here: &mut Here,
     clock: &Clock,
     time: Duration,
     size: usize,
+    nap: Duration,
 ) -> Result<Round, Failure> {
     let (producer, Some(back)) = (&mut here.producers[0], &mut here.back) else {
         return Err(Failure::Failed("a round trip needs a channel back".to_owned()));
     };
     let payload = [1; INLINE];
+    let nap = clock.ticks_of(nap);
     let mut exchange = || {
         send(producer, &payload, size)?;
         take(back)
     };
-    for _ in 0..WARM_UP {
+    for _ in 0..if nap == 0 { WARM_UP } else { WARM_UP / 10 } {
         exchange()?;
     }
     let mut stopwatch = Stopwatch::start(clock, time);
     loop {
+        if nap > 0 {
+            Clock::pass(nap);
+            stopwatch.restart_lap();
+        }
         exchange()?;
-        if !stopwatch.lap() {
+        if !stopwatch.lap_without(nap) {
             break;
         }
     }
@@ -60,12 +67,22 @@ pub(super) fn measure(
     Ok(stopwatch.finish(2))
 }
 
-pub(super) fn answer(there: &mut There, size: usize) -> Result<Seen, Failure> {
+pub(super) fn answer(
+    there: &mut There,
+    clock: &Clock,
+    size: usize,
+    nap: Duration,
+) -> Result<Seen, Failure> {
+    // Only the first answering process has a channel back; the others have no part in this.
     let (Some(consumer), Some(back)) = (&mut there.consumers[0], &mut there.back) else {
-        return Err(Failure::Failed("a round trip needs a channel back".to_owned()));
+        return Ok(Seen::default());
     };
     let payload = [1; INLINE];
+    let nap = clock.ticks_of(nap);
     while take(consumer)? != 0 {
+        if nap > 0 {
+            Clock::pass(nap);
+        }
         send(back, &payload, size)?;
     }
     Ok(Seen::default())

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use rustix::thread::futex::{Flags, Timespec, wait, wake};
 
 use super::super::clock::Clock;
-use super::super::round::{PATIENCE, Round, Stopwatch};
+use super::super::round::{NAP, PATIENCE, Round, Stopwatch};
 use super::super::shared::{PING, PONG, Shared};
 use crate::failure::Failure;
 use crate::interrupt;
@@ -18,6 +18,7 @@ const STOP: u32 = u32::MAX;
 
 pub(super) fn measure(memory: &Shared, clock: &Clock, time: Duration) -> Result<Round, Failure> {
     let (ping, pong) = (memory.futex(PING), memory.futex(PONG));
+    let nap = clock.ticks_of(NAP);
     let exchange = |turn: u32| {
         send(ping, turn)?;
         sleep_while(pong, turn - 1).map(drop)
@@ -27,8 +28,10 @@ pub(super) fn measure(memory: &Shared, clock: &Clock, time: Duration) -> Result<
     }
     let mut stopwatch = Stopwatch::start(clock, time);
     for turn in WARM_UP + 1.. {
+        Clock::pass(nap);
+        stopwatch.restart_lap();
         exchange(turn)?;
-        if !stopwatch.lap() {
+        if !stopwatch.lap_without(nap) {
             break;
         }
     }
@@ -36,14 +39,16 @@ pub(super) fn measure(memory: &Shared, clock: &Clock, time: Duration) -> Result<
     Ok(stopwatch.finish(2))
 }
 
-pub(super) fn answer(memory: &Shared) -> Result<(), Failure> {
+pub(super) fn answer(memory: &Shared, clock: &Clock) -> Result<(), Failure> {
     let (ping, pong) = (memory.futex(PING), memory.futex(PONG));
+    let nap = clock.ticks_of(NAP);
     let mut turn = 0;
     loop {
         turn = sleep_while(ping, turn)?;
         if turn == STOP {
             return Ok(());
         }
+        Clock::pass(nap);
         send(pong, turn)?;
     }
 }

@@ -22,7 +22,7 @@ pub enum Limit {
         /// With the pause instruction.
         pause: bool,
     },
-    /// Two processes that wake each other by futex and sleep in between.
+    /// Two processes that wake each other by futex; the other one is surely asleep each time.
     Futex,
     /// A single-producer single-consumer ring of `words` 64-bit words a message, its index published every `batch`.
     Ring {
@@ -79,11 +79,11 @@ impl Limit {
     }
 
     /// The other process's part, until the measuring one says stop.
-    pub fn answer(self, memory: &Shared) -> Result<(), Failure> {
+    pub fn answer(self, memory: &Shared, clock: &Clock) -> Result<(), Failure> {
         match self {
             Limit::PingPong { pause: false } => ping_pong::answer::<false>(memory),
             Limit::PingPong { pause: true } => ping_pong::answer::<true>(memory),
-            Limit::Futex => futex::answer(memory),
+            Limit::Futex => futex::answer(memory, clock),
             Limit::Ring { words: 1, .. } => ring::answer::<1>(memory),
             Limit::Ring { .. } => ring::answer::<8>(memory),
             Limit::InPlace { size } => copy::answer_in_place(memory, size),
