@@ -1,0 +1,30 @@
+//! What must not break lava: deaths, hostile peers, failing systems, namespaces.
+//!
+//! Every scene plays in a process of its own with a runtime directory of its own, so that it may crash, hang, run out of
+//! descriptors or change namespaces, and so that what it leaves behind can be counted. The stage (this program without
+//! a part) starts it, limits its time, and looks for what is left. A scene starts its actors the same way.
+
+mod smoke;
+mod support;
+
+use libtest_mimic::{Arguments, Trial};
+
+use support::actor::Role;
+use support::stage::{self, Scene};
+
+/// Every scene, as `FILE/NAME`.
+fn scenes() -> Vec<Scene> {
+    [smoke::SCENES].concat()
+}
+
+/// What processes that scenes start can be.
+fn roles() -> Vec<Role> {
+    [smoke::ROLES].concat()
+}
+
+fn main() {
+    stage::play_part(&scenes(), &roles());
+    let arguments = Arguments::from_args();
+    let trials: Vec<Trial> = scenes().iter().map(|scene| scene.trial()).collect();
+    libtest_mimic::run(&arguments, trials).exit();
+}
