@@ -14,6 +14,7 @@ use crate::memory::Memory;
 use crate::os::clock::Deadline;
 use crate::os::socket::{self, PeerCredentials, Received, Sent};
 use crate::scope::{self, Location, Rendezvous};
+use crate::transport::event::EventSlot;
 use crate::transport::shm::{ConsumedProbe, OwnRegion, ShmOutlet, map_peer_region};
 use crate::types::*;
 use crate::wire::{self, Message, kind};
@@ -93,7 +94,7 @@ impl Drop for Pending {
 enum Stage {
     Hello { _pending: Pending },
     Attach { _pending: Pending, place: Place, region: OwnRegion, route: Route, peer: Location },
-    Connected { id: u64, death: Option<u64>, _place: Place },
+    Connected { id: u64, death: Option<u64>, event: Arc<EventSlot>, _place: Place },
     Ended,
 }
 
@@ -255,12 +256,13 @@ impl Link {
         let peer_region = Arc::new(map_peer_region(&exactly_one(fds)?, size)?);
         let Attachment { place, region, route, peer } = attachment;
         let transport = route.transport.ok_or_else(|| protocol("no transport".into()))?;
-        let id = self.channel.next_id();
+        let (id, event) = (self.channel.next_id(), Arc::<EventSlot>::default());
         let outlet = ShmOutlet::new(
             region.into_mapping(),
             Arc::clone(&peer_region),
             geometry.queue_length,
             geometry.release_length,
+            Arc::clone(&event),
         );
         let stats = Arc::new(Stats {
             id,
@@ -290,7 +292,7 @@ impl Link {
         let death = socket::peer_pidfd(self.socket.as_fd())
             .map(|pidfd| turn.add(Box::new(Death { pidfd, socket: Arc::clone(&self.socket) })));
         self.deadline = Deadline::NEVER;
-        let stage = Stage::Connected { id, death, _place: place };
+        let stage = Stage::Connected { id, death, event, _place: place };
         if let Err(error) = sent {
             self.stage = stage;
             return Err(error);
@@ -309,7 +311,7 @@ impl Link {
     }
 
     fn connected(&self, message: &[u8], fds: Vec<OwnedFd>, stage: &Stage) -> Result<()> {
-        let Stage::Connected { id, .. } = stage else { return Ok(()) };
+        let Stage::Connected { id, event, .. } = stage else { return Ok(()) };
         let head: wire::Head = message
             .get(..size_of::<wire::Head>())
             .and_then(|head| bytemuck::try_pod_read_unaligned(head).ok())
@@ -321,7 +323,7 @@ impl Link {
             }
             kind::EVENT => {
                 wire::Plain::decode(message, &[kind::EVENT]).map_err(protocol)?;
-                self.channel.post(Event::Event { id: *id, socket: exactly_one(fds)? });
+                event.fill(exactly_one(fds)?);
             }
             other => {
                 return Err(protocol(format!("a message of kind {other} after the handshake")));
@@ -332,7 +334,7 @@ impl Link {
 
     /// Leaves the connection, whatever stage it has.
     fn end(&mut self, turn: &mut Turn<'_>) -> Next {
-        if let Stage::Connected { id, death, _place } =
+        if let Stage::Connected { id, death, event: _, _place } =
             std::mem::replace(&mut self.stage, Stage::Ended)
         {
             turn.log.info(|| format!("channel {}: consumer {id} is gone", self.channel.name));

@@ -296,13 +296,6 @@ impl Producer {
                     connection.detach(consumed, &mut self.pool);
                 }
             }
-            Event::Event { id, socket } => {
-                if let Some(connection) =
-                    self.connections.iter_mut().find(|connection| connection.id == id)
-                {
-                    connection.outlet.set_event(socket);
-                }
-            }
             Event::Gone { id } => {
                 if let Some(index) =
                     self.connections.iter().position(|connection| connection.id == id)

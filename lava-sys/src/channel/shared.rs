@@ -71,11 +71,6 @@ pub enum Event {
         id: u64,
         consumed: u64,
     },
-    /// The consumer wants signals.
-    Event {
-        id: u64,
-        socket: OwnedFd,
-    },
     /// The consumer is gone: closed, dead, or thrown out.
     Gone {
         id: u64,
@@ -195,7 +190,7 @@ impl ChannelShared {
             match &event {
                 Event::Connected(new) => mailbox.live.push(Arc::clone(&new.stats)),
                 Event::Gone { id } => mailbox.live.retain(|stats| stats.id != *id),
-                Event::Detached { .. } | Event::Event { .. } => {}
+                Event::Detached { .. } => {}
             }
             mailbox.events.push(event);
             self.events.fetch_add(1, Ordering::Release);

@@ -5,6 +5,8 @@
 
 pub mod descriptor;
 #[cfg(not(loom))]
+pub mod event;
+#[cfg(not(loom))]
 pub mod frame;
 #[cfg(not(loom))]
 pub mod metadata;
@@ -109,8 +111,6 @@ pub trait Outlet: Send {
     fn clear_alarm(&mut self);
     /// The word to sleep on. Take it before [`Self::set_alarm`], and look for work between the two.
     fn wake_word(&self) -> Option<Word<'_>>;
-    /// The consumer wants `event` signalled when frames come.
-    fn set_event(&mut self, event: std::os::fd::OwnedFd);
     /// Nothing more will be published. Wakes the consumer.
     fn close(&mut self);
     /// System calls made to wake the consumer.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::descriptor::Descriptor;
+use super::event::EventSlot;
 use super::ring::alarm::{self, Sleeper};
 use super::ring::descriptors::{Dropped, Popped, Reader, Regions, Writer};
 use super::ring::releases;
@@ -17,7 +18,7 @@ use super::{Inlet, Outlet, Released, Returns};
 use crate::error::{Hot, Result};
 use crate::os::futex::{self, Word};
 use crate::os::mapping::{Access, Mapping};
-use crate::os::{memfd, socket};
+use crate::os::memfd;
 use crate::wire::{
     ConsumerHeader, Line, ProducerHeader, Release, consumer_region_size, descriptor_region_size,
 };
@@ -82,7 +83,7 @@ pub struct ShmOutlet {
     releases: releases::Reader,
     sleeper: Sleeper,
     seen: AtomicU64,
-    event: Option<OwnedFd>,
+    event: Arc<EventSlot>,
     wakes: u64,
     // Keep the memory behind the pointers above.
     _own: Mapping,
@@ -109,14 +110,20 @@ impl ConsumedProbe {
 
 impl ShmOutlet {
     /// `own` has [`descriptor_region_size`] bytes, `peer` [`consumer_region_size`].
-    pub fn new(own: Mapping, peer: Arc<Mapping>, queue_length: u32, release_length: u32) -> Self {
+    pub fn new(
+        own: Mapping,
+        peer: Arc<Mapping>,
+        queue_length: u32,
+        release_length: u32,
+        event: Arc<EventSlot>,
+    ) -> Self {
         let regions = regions(&own, &peer, queue_length);
         Self {
             writer: Writer::new(regions),
             releases: releases::Reader::new(release_entries(&peer, release_length), release_length),
             sleeper: Sleeper::default(),
             seen: AtomicU64::new(0),
-            event: None,
+            event,
             wakes: 0,
             _own: own,
             _peer: peer,
@@ -131,10 +138,7 @@ impl ShmOutlet {
             futex::wake(word);
             self.wakes += 1;
         }
-        if wake.event
-            && let Some(event) = &self.event
-        {
-            socket::signal(event);
+        if wake.event && self.event.signal() {
             self.wakes += 1;
         }
     }
@@ -194,20 +198,12 @@ impl Outlet for ShmOutlet {
         Some(Word { word, expected: word.load(Ordering::Acquire) })
     }
 
-    fn set_event(&mut self, event: OwnedFd) {
-        // Frames may have come before the event: the first signal makes the consumer look.
-        socket::signal(&event);
-        self.event = Some(event);
-    }
-
     fn close(&mut self) {
         self.writer.close();
         let regions = *self.writer.regions();
         alarm::bump(&regions.producer().wake);
         futex::wake(&regions.producer().wake);
-        if let Some(event) = &self.event {
-            socket::signal(event);
-        }
+        self.event.signal();
     }
 
     fn wakes(&self) -> u64 {
