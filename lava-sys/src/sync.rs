@@ -1,9 +1,11 @@
 //! Atomics that the model checker can replace, and the one fence that the wake-up protocol needs.
 
 #[cfg(loom)]
-pub use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use loom::sync::atomic;
 #[cfg(not(loom))]
-pub use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::atomic;
+
+pub use atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// A full barrier: every access before it is ordered against every access after it, stores before loads too.
 ///
@@ -18,5 +20,5 @@ pub fn full_fence() {
         std::arch::asm!("lock or dword ptr [rsp - 4], 0", options(nostack));
     }
     #[cfg(not(all(target_arch = "x86_64", not(loom), not(miri), not(lava_tsan))))]
-    fence(Ordering::SeqCst);
+    atomic::fence(Ordering::SeqCst);
 }

@@ -91,7 +91,7 @@ impl Connection {
             let Some(released) = self.outlet.released() else { return };
             let held = self.held.get_mut(released.slot as usize);
             match held {
-                Some(position) if *position == released.position + 1 => {
+                Some(position) if position.checked_sub(1) == Some(released.position) => {
                     *position = 0;
                     pool.release(released.slot, self.bit);
                 }
@@ -106,6 +106,9 @@ impl Connection {
 
     /// Makes room by dropping the oldest waiting frame. True if there is room now.
     pub fn drop_oldest(&mut self, pool: &mut Pool) -> bool {
+        // A frame that is dropped can give a release that is not expected. They must not pile up: the ring has room for
+        // as many as the pool has slots, and few more.
+        self.collect(pool);
         let dropped: Hot<Dropped> = self.outlet.drop_oldest();
         match dropped {
             Ok(Dropped::Taken(slot)) => {

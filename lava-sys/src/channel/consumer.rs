@@ -101,7 +101,6 @@ impl Consumer {
         let side = Side::Consumer {
             transport: established.transport,
             pool: Arc::clone(&established.pool),
-            buffers: Arc::clone(&shared.buffers),
             returns: Arc::clone(link) as Arc<dyn Returns>,
             keep: Arc::clone(&established.socket) as Arc<dyn std::any::Any + Send + Sync>,
         };
@@ -231,13 +230,13 @@ impl Consumer {
                 let data =
                     self.at(self.pool_start, u64::from(slot) * self.established.welcome.stride);
                 let mut frame = self.frames.take(|_| ());
-                frame.cell_mut().start_slot(slot, position, data, size, 0);
+                frame.cell_mut().start_slot(slot, position, data, size);
                 frame
             }
             Payload::Slot { slot, buffer, offset, size } => {
-                let data = self.in_buffer(buffer, offset, size)?;
+                let (data, buffer) = self.in_buffer(buffer, offset, size)?;
                 let mut frame = self.frames.take(|_| ());
-                frame.cell_mut().start_slot(slot, position, data, size, buffer);
+                frame.cell_mut().start_registered(slot, position, data, size, buffer);
                 frame
             }
         };
@@ -259,10 +258,15 @@ impl Consumer {
         NonNull::new(start.as_ptr().wrapping_add(offset as usize)).unwrap_or(start)
     }
 
-    /// First byte of a range in a buffer that the producer passed. The buffer came over the socket before the frame was
-    /// published; the service thread may still be busy with it.
+    /// First byte of a range in a buffer that the producer passed, and that buffer. It came over the socket before the
+    /// frame was published; the service thread may still be busy with it.
     #[cold]
-    fn in_buffer(&mut self, number: u32, offset: u64, size: u64) -> Hot<NonNull<u8>> {
+    fn in_buffer(
+        &mut self,
+        number: u32,
+        offset: u64,
+        size: u64,
+    ) -> Hot<(NonNull<u8>, Arc<Buffer>)> {
         let deadline = Deadline::after(BUFFER_WAIT.as_nanos() as u64);
         let mut buffers = lock(&self.shared.buffers);
         while !buffers.contains_key(&number) {
@@ -279,13 +283,13 @@ impl Consumer {
                 .wait_timeout(buffers, left)
                 .map_or_else(|poisoned| poisoned.into_inner().0, |waited| waited.0);
         }
-        let buffer: &Arc<Buffer> = buffers.get(&number).ok_or(LAVA_ERROR_PROTOCOL)?;
+        let buffer = Arc::clone(buffers.get(&number).ok_or(LAVA_ERROR_PROTOCOL)?);
         if offset.checked_add(size).is_none_or(|end| end > buffer.size()) {
             return Err(LAVA_ERROR_PROTOCOL);
         }
         let start = buffer.data().ok_or(LAVA_ERROR_PROTOCOL)?;
         drop(buffers);
-        Ok(self.at(start, offset))
+        Ok((self.at(start, offset), buffer))
     }
 
     /// The producer lied: nothing that it says is believed any more. Frames that are held stay valid.
@@ -353,15 +357,14 @@ impl Consumer {
 
     /// One sleep, with a look before and after it.
     fn sleep(&mut self, deadline: Deadline) -> Hot<Option<FrameRef>> {
-        let expected = self.inlet.wake_word().expected;
-        self.inlet.set_alarm();
+        let expected = self.inlet.set_alarm();
         let found = match self.take()? {
             Some(frame) => Some(frame),
             None => self.ended()?,
         };
         if found.is_none() {
             let words = [
-                Word { expected, ..self.inlet.wake_word() },
+                Word { word: self.inlet.wake_word(), expected },
                 Word { word: &self.shared.lost, expected: 0 },
             ];
             futex::wait_any(&words, deadline);

@@ -37,16 +37,20 @@ impl Patience {
     }
 }
 
-/// Bytes as the words of an inline payload.
+/// Bytes as the words of an inline payload. Written out, because a copy of unknown length is a call to memcpy.
 #[inline(always)]
 fn inline_payload(bytes: &[u8]) -> Payload {
-    let mut padded = [0_u8; INLINE_WORDS * 8];
-    padded[..bytes.len()].copy_from_slice(bytes);
     let mut words = [0; INLINE_WORDS];
-    for (word, chunk) in words.iter_mut().zip(padded.chunks_exact(8)) {
-        *word = u64::from_ne_bytes([
-            chunk[0], chunk[1], chunk[2], chunk[3], chunk[4], chunk[5], chunk[6], chunk[7],
-        ]);
+    let (whole, rest) = bytes.as_chunks::<8>();
+    for (word, chunk) in words.iter_mut().zip(whole) {
+        *word = u64::from_ne_bytes(*chunk);
+    }
+    if !rest.is_empty() {
+        let mut last = [0_u8; 8];
+        for (to, from) in last.iter_mut().zip(rest) {
+            *to = *from;
+        }
+        words[whole.len()] = u64::from_ne_bytes(last);
     }
     Payload::Inline { words, size: bytes.len() as u8 }
 }
@@ -629,12 +633,9 @@ impl Producer {
     ) -> Hot<Option<T>> {
         self.enter()?;
         let seen = self.seen;
-        for connection in &mut self.connections {
-            connection.outlet.set_alarm();
-        }
         let mut expected = [0_u32; LAVA_CONSUMERS_MAX as usize];
-        for (value, connection) in expected.iter_mut().zip(&self.connections) {
-            *value = connection.outlet.wake_word().map_or(0, |word| word.expected);
+        for (value, connection) in expected.iter_mut().zip(&mut self.connections) {
+            *value = connection.outlet.set_alarm();
         }
         let count = self.connections.len();
         let found = ready(self);
@@ -646,7 +647,7 @@ impl Producer {
             let mut used = 1;
             for (connection, expected) in self.connections.iter().zip(expected) {
                 if let Some(word) = connection.outlet.wake_word() {
-                    words[used] = Word { word: word.word, expected };
+                    words[used] = Word { word, expected };
                     used += 1;
                 }
             }

@@ -35,10 +35,11 @@ pub struct FrameCell {
     /// Payload of a frame without a slot; first in its line, so that it is aligned to 64.
     inline: [u64; LAVA_FRAME_INLINE_SIZE / 8],
     pub(super) slot: u32,
-    /// Number of the registered buffer; 0: the pool.
-    pub(super) buffer: u32,
     pub(super) position: u64,
     pub(super) capacity: u64,
+    /// The registered buffer that the payload lies in; None: the pool. Kept here, because the producer may tell the
+    /// connection to forget it at any time.
+    registered: Option<Arc<Buffer>>,
     tensor: lava_tensor,
 }
 
@@ -107,9 +108,9 @@ impl FrameCell {
             next: std::ptr::null_mut(),
             inline: [0; LAVA_FRAME_INLINE_SIZE / 8],
             slot: NO_SLOT,
-            buffer: 0,
             position: 0,
             capacity: 0,
+            registered: None,
             tensor: lava_tensor {
                 struct_size: 0,
                 dtype: 0,
@@ -133,7 +134,6 @@ impl FrameCell {
         self.sequence = 0;
         self.timestamp_ns = 0;
         self.tag = 0;
-        self.buffer = 0;
         match slot {
             Some((slot, data)) => {
                 self.slot = slot;
@@ -160,20 +160,27 @@ impl FrameCell {
 
     /// Becomes a received frame in `slot`, with its payload at `data`.
     #[inline]
-    pub fn start_slot(
+    pub fn start_slot(&mut self, slot: u32, position: u64, data: NonNull<u8>, size: u64) {
+        self.data = data.as_ptr();
+        self.flags = 0;
+        self.slot = slot;
+        self.position = position;
+        self.start_received(size);
+    }
+
+    /// As [`Self::start_slot`], with the payload in a registered buffer, which stays mapped until the release.
+    #[cold]
+    pub fn start_registered(
         &mut self,
         slot: u32,
         position: u64,
         data: NonNull<u8>,
         size: u64,
-        buffer: u32,
+        buffer: Arc<Buffer>,
     ) {
-        self.data = data.as_ptr();
-        self.flags = if buffer == 0 { 0 } else { LAVA_FRAME_BUFFER };
-        self.slot = slot;
-        self.position = position;
-        self.buffer = buffer;
-        self.start_received(size);
+        self.start_slot(slot, position, data, size);
+        self.flags = LAVA_FRAME_BUFFER;
+        self.registered = Some(buffer);
     }
 
     #[inline(always)]
@@ -209,10 +216,13 @@ impl FrameCell {
 
     /// The cell is no frame any more. Gives whether it was a loan; an error if it was none before.
     #[inline(always)]
-    pub(super) fn end(&self) -> Hot<bool> {
+    pub(super) fn end(&mut self) -> Hot<bool> {
         match self.state.load(Ordering::Relaxed) {
             state @ (LOAN | RECEIVED) => {
                 self.state.store(FREE, Ordering::Relaxed);
+                if self.flags & LAVA_FRAME_BUFFER != 0 {
+                    self.registered = None;
+                }
                 Ok(state == LOAN)
             }
             _ => Err(LAVA_ERROR_INVALID_HANDLE),
@@ -288,7 +298,7 @@ impl FrameCell {
             memory: if self.slot == NO_SLOT {
                 LAVA_MEMORY_STANDARD
             } else {
-                side.memory(self.buffer)
+                self.registered.as_ref().unwrap_or_else(|| side.pool()).memory().number()
             },
             transport,
         }
@@ -382,12 +392,7 @@ impl FrameCell {
         }
         // SAFETY: the owner lives as long as any frame of it.
         let side = unsafe { &(*self.owner).side };
-        let buffer = side.buffer(self.buffer).ok_or_else(|| {
-            Error::new(
-                LAVA_ERROR_INTERNAL,
-                format!("the frame's buffer {} is not known", self.buffer),
-            )
-        })?;
+        let buffer = Arc::clone(self.registered.as_ref().unwrap_or_else(|| side.pool()));
         let start = buffer.data().map_or(0, |start| start.as_ptr() as usize);
         Ok((buffer, (self.data as usize).wrapping_sub(start) as u64))
     }
@@ -399,7 +404,7 @@ impl FrameCell {
     #[inline]
     pub unsafe fn release(cell: *mut FrameCell) -> Hot<()> {
         // SAFETY: the caller's promise.
-        let this = unsafe { &*cell };
+        let this = unsafe { &mut *cell };
         let was_loan = this.end()?;
         let owner = this.owner;
         // SAFETY: the frame was held until now, so its owner is alive.

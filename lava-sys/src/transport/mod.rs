@@ -24,7 +24,7 @@ use descriptor::Descriptor;
 pub use ring::descriptors::{Dropped, Popped};
 
 #[cfg(not(loom))]
-use crate::os::futex::Word;
+use crate::sync::AtomicU32;
 
 /// The transports, in the order in which they are preferred.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,11 +106,12 @@ pub trait Outlet: Send {
     fn published(&self, position: u64) -> Option<Descriptor>;
     /// Position of the next frame.
     fn next(&self) -> u64;
-    /// This end is about to sleep: the consumer will change [`Self::wake_word`] when it claims or releases.
-    fn set_alarm(&mut self);
+    /// This end is about to sleep: the consumer will change [`Self::wake_word`] when it claims or releases. Gives the
+    /// word's value of before. Look for work after this, then sleep.
+    fn set_alarm(&mut self) -> u32;
     fn clear_alarm(&mut self);
-    /// The word to sleep on. Take it before [`Self::set_alarm`], and look for work between the two.
-    fn wake_word(&self) -> Option<Word<'_>>;
+    /// The word to sleep on, if the transport has one.
+    fn wake_word(&self) -> Option<&AtomicU32>;
     /// Nothing more will be published. Wakes the consumer.
     fn close(&mut self);
     /// System calls made to wake the consumer.
@@ -132,11 +133,14 @@ pub trait Inlet: Send {
     fn wake(&self);
     /// True if the producer said that nothing more will come.
     fn closed(&self) -> bool;
-    fn set_alarm(&mut self);
+    /// This end is about to sleep: the producer will change [`Self::wake_word`] when it publishes. Gives the word's value
+    /// of before. Look for work after this, then sleep.
+    fn set_alarm(&mut self) -> u32;
     fn clear_alarm(&mut self);
     /// Asks for a signal on the event descriptor with the next frame.
     fn arm_event(&mut self);
-    fn wake_word(&self) -> Word<'_>;
+    /// The word to sleep on.
+    fn wake_word(&self) -> &AtomicU32;
 }
 
 /// How frames go back; used by any thread, also after the consumer's handle is gone.

@@ -16,9 +16,10 @@ use super::ring::descriptors::{Dropped, Popped, Reader, Regions, Writer};
 use super::ring::releases;
 use super::{Inlet, Outlet, Released, Returns};
 use crate::error::{Hot, Result};
-use crate::os::futex::{self, Word};
+use crate::os::futex;
 use crate::os::mapping::{Access, Mapping};
 use crate::os::memfd;
+use crate::sync::AtomicU32;
 use crate::wire::{
     ConsumerHeader, Line, ProducerHeader, Release, consumer_region_size, descriptor_region_size,
 };
@@ -185,17 +186,17 @@ impl Outlet for ShmOutlet {
         self.writer.next()
     }
 
-    fn set_alarm(&mut self) {
-        self.sleeper.set(&self.writer.regions().producer().alarm);
+    fn set_alarm(&mut self) -> u32 {
+        let regions = self.writer.regions();
+        self.sleeper.set(&regions.producer().alarm, &regions.consumer().wake)
     }
 
     fn clear_alarm(&mut self) {
         self.sleeper.clear(&self.writer.regions().producer().alarm);
     }
 
-    fn wake_word(&self) -> Option<Word<'_>> {
-        let word = &self.writer.regions().consumer().wake;
-        Some(Word { word, expected: word.load(Ordering::Acquire) })
+    fn wake_word(&self) -> Option<&AtomicU32> {
+        Some(&self.writer.regions().consumer().wake)
     }
 
     fn close(&mut self) {
@@ -255,7 +256,7 @@ impl ShmLink {
     }
 
     /// The word on which the consumer's thread sleeps; for the service thread, which wakes it when the peer is lost.
-    pub fn consumer_sleeps_on(&self) -> &crate::sync::AtomicU32 {
+    pub fn consumer_sleeps_on(&self) -> &AtomicU32 {
         &self.regions.producer().wake
     }
 }
@@ -318,8 +319,9 @@ impl Inlet for ShmInlet {
         self.reader.closed()
     }
 
-    fn set_alarm(&mut self) {
-        self.sleeper.set(&self.link.regions.consumer().alarm);
+    fn set_alarm(&mut self) -> u32 {
+        let regions = &self.link.regions;
+        self.sleeper.set(&regions.consumer().alarm, &regions.producer().wake)
     }
 
     fn clear_alarm(&mut self) {
@@ -330,8 +332,7 @@ impl Inlet for ShmInlet {
         self.sleeper.arm_event(&self.link.regions.consumer().alarm);
     }
 
-    fn wake_word(&self) -> Word<'_> {
-        let word = &self.link.regions.producer().wake;
-        Word { word, expected: word.load(Ordering::Acquire) }
+    fn wake_word(&self) -> &AtomicU32 {
+        &self.link.regions.producer().wake
     }
 }

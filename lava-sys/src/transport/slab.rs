@@ -5,7 +5,6 @@
 //! to zero after that, the closer or the last release, frees it. So neither handing out nor releasing touches a
 //! reference count twice, and a frame may outlive its consumer.
 
-use std::collections::HashMap;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicI64, AtomicPtr, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,8 +21,6 @@ pub enum Side {
     Consumer {
         transport: Transport,
         pool: Arc<Buffer>,
-        /// Buffers that the producer passed, by number.
-        buffers: Arc<Mutex<HashMap<u32, Arc<Buffer>>>>,
         returns: Arc<dyn Returns>,
         /// What must stay as long as a frame is held (the connection's socket).
         keep: Arc<dyn std::any::Any + Send + Sync>,
@@ -38,18 +35,10 @@ impl Side {
         }
     }
 
-    pub(super) fn buffer(&self, id: u32) -> Option<Arc<Buffer>> {
+    pub(super) fn pool(&self) -> &Arc<Buffer> {
         match self {
-            Self::Producer { pool } => Some(Arc::clone(pool)),
-            Self::Consumer { pool, .. } if id == 0 => Some(Arc::clone(pool)),
-            Self::Consumer { buffers, .. } => {
-                buffers.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
-            }
+            Self::Producer { pool } | Self::Consumer { pool, .. } => pool,
         }
-    }
-
-    pub(super) fn memory(&self, id: u32) -> u32 {
-        self.buffer(id).map_or(0, |buffer| buffer.memory().number())
     }
 }
 
@@ -230,8 +219,9 @@ impl Frames {
     /// Takes a frame back on the handing-out thread: a loan that was sent.
     #[inline]
     pub fn put_back(&mut self, mut frame: FrameRef) {
-        let _ = frame.cell().end();
-        frame.cell_mut().slot = NO_SLOT;
+        let cell = frame.cell_mut();
+        let _ = cell.end();
+        cell.slot = NO_SLOT;
         self.taken -= 1;
         // SAFETY: the frame ended, and is of this slab (its caller checked).
         unsafe { self.push_local(frame.as_ptr()) };

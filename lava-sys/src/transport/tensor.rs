@@ -96,8 +96,7 @@ fn check_range(tensor: &lava_tensor, dimensions: usize, element: u64, size: u64)
         }
         return Ok(());
     }
-    // |shape - 1| and |stride| are below 2^63, so a product is below 2^126 and eight of them below 2^129: i128 could
-    // overflow only beyond what checked_add refuses.
+    // |shape - 1| and |stride| are at most 2^63, so a product fits into i128; sums and what follows may not.
     let (mut lowest, mut highest) = (0_i128, 0_i128);
     for at in 0..dimensions {
         let span = i128::from(tensor.shape[at] - 1) * i128::from(tensor.strides[at]);
@@ -107,10 +106,11 @@ fn check_range(tensor: &lava_tensor, dimensions: usize, element: u64, size: u64)
             None => return outside("tensor.strides lead out of every payload".into()),
         }
     }
-    let bytes = |elements: i128| elements.checked_mul(i128::from(element));
-    let first = bytes(lowest).map(|low| i128::from(tensor.byte_offset) + low);
-    let end =
-        bytes(highest).map(|high| i128::from(tensor.byte_offset) + high + i128::from(element));
+    let at = |elements: i128| {
+        elements.checked_mul(i128::from(element))?.checked_add(i128::from(tensor.byte_offset))
+    };
+    let first = at(lowest);
+    let end = at(highest).and_then(|last| last.checked_add(i128::from(element)));
     match (first, end) {
         (Some(first), Some(end)) if first >= 0 && end <= i128::from(size) => Ok(()),
         (Some(first), Some(end)) => outside(format!(

@@ -1,7 +1,7 @@
 //! Sleeping and waking across processes, where each word has one writer.
 //!
-//! A *sleeper* sets its alarm, a number in its own region, then looks for work once more, then sleeps on the peer's wake
-//! word. A *waker* does its work, then looks at the alarm; if it is set and new, it changes its wake word and makes the
+//! A *sleeper* reads the peer's wake word, sets its alarm, a number in its own region, then looks for work once more, then
+//! sleeps while the wake word stays as it was. A *waker* does its work, then looks at the alarm; if it is set and new, it changes its wake word and makes the
 //! system call. A full fence on both sides, between the store and the load, guarantees that at least one of the two sees
 //! the other (Dekker). The alarm's number is new each time, so that a waker calls once per sleep.
 
@@ -27,10 +27,15 @@ impl Sleeper {
         full_fence();
     }
 
-    /// Sets the futex half. Look for work after this, then sleep.
-    pub fn set(&mut self, alarm: &AtomicU64) {
+    /// Sets the futex half. Look for work after this, then sleep while the wake word has the value that this gives.
+    ///
+    /// The value is taken before the alarm is set: a waker calls once per alarm, so a call between the two must end
+    /// the sleep, or the work that follows it would wake nobody.
+    pub fn set(&mut self, alarm: &AtomicU64, wake: &AtomicU32) -> u32 {
+        let expected = wake.load(Ordering::Acquire);
         let number = self.number();
         self.publish(alarm, self.value >> 32 << 32 | number);
+        expected
     }
 
     /// Clears the futex half. No fence: a late wake-up is harmless.

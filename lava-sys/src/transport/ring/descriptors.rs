@@ -3,7 +3,7 @@
 use std::ptr::NonNull;
 
 use crate::error::Hot;
-use crate::sync::{Ordering, fence, full_fence};
+use crate::sync::{Ordering, full_fence};
 use crate::transport::descriptor::{Descriptor, Payload, stamp};
 use crate::types::LAVA_ERROR_PROTOCOL;
 use crate::wire::{ConsumerHeader, Line, ProducerHeader};
@@ -112,8 +112,8 @@ impl Writer {
         debug_assert!(self.queued() < u64::from(self.regions.queue_length));
         let words = descriptor.encode(position);
         let line = self.regions.line(position);
-        for (cell, word) in line.words.iter().zip(words).skip(1) {
-            cell.store(word, Ordering::Relaxed);
+        for index in 1..8 {
+            line.words[index].store(words[index], Ordering::Relaxed);
         }
         line.words[0].store(words[0], Ordering::Release);
         self.next = position + 1;
@@ -129,7 +129,8 @@ impl Writer {
         if position == self.next {
             return Ok(Dropped::Empty);
         }
-        self.regions.producer().oldest.store(position + 1, Ordering::Relaxed);
+        // Release: who sees the mark sees the frame's line, too.
+        self.regions.producer().oldest.store(position + 1, Ordering::Release);
         full_fence();
         self.oldest = position + 1;
         if self.refresh()? > position {
@@ -162,7 +163,16 @@ pub struct Reader {
     next: u64,
     /// Policy drop-oldest: the producer may take frames back.
     may_drop: bool,
+    /// Times that the producer took back what was about to be claimed, since something was found.
+    overtaken: u32,
 }
+
+/// After as many times a look ends: the producer is too fast, or lies. It has published since the look began, so it
+/// will see an alarm that was set before the look.
+const OVERTAKEN_MAX: u32 = 1000;
+
+/// No correct producer gets so far in a century.
+const POSITION_MAX: u64 = 1 << 62;
 
 /// What a look into the ring gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,7 +181,8 @@ pub enum Popped {
         descriptor: Descriptor,
         position: u64,
     },
-    /// A frame was claimed at the moment in which the producer took it back: give its slot back, it is not delivered.
+    /// A frame was claimed at the moment in which the producer took it back: it is not delivered. If the slot is one of
+    /// the pool, give it back with this position; the producer ignores that if it does not miss it.
     TakenBack {
         slot: u32,
         position: u64,
@@ -181,7 +192,7 @@ pub enum Popped {
 
 impl Reader {
     pub fn new(regions: Regions, may_drop: bool) -> Self {
-        Self { regions, next: 0, may_drop }
+        Self { regions, next: 0, may_drop, overtaken: 0 }
     }
 
     /// Frames below this position are claimed.
@@ -215,7 +226,7 @@ impl Reader {
     /// of pops, for a producer that waits for room.
     #[inline(always)]
     pub fn pop(&mut self) -> Hot<Popped> {
-        loop {
+        while self.overtaken < OVERTAKEN_MAX {
             let position = self.next;
             let line = self.regions.line(position);
             let first = line.words[0].load(Ordering::Acquire);
@@ -223,63 +234,73 @@ impl Reader {
                 if self.may_drop && self.skip_taken_back()? {
                     continue;
                 }
-                return Ok(Popped::Empty);
+                break;
             }
             let mut words = [first; 8];
-            for (word, cell) in words.iter_mut().zip(&line.words).skip(1) {
-                *word = cell.load(Ordering::Relaxed);
+            for index in 1..8 {
+                words[index] = line.words[index].load(Ordering::Relaxed);
             }
             self.next = position + 1;
             self.regions.consumer().consumed.store(position + 1, Ordering::Release);
-            if self.may_drop
-                && let Some(popped) = self.lost_race(position, &words)?
-            {
-                match popped {
+            if self.may_drop && self.lost_race(position) {
+                match self.taken_back(position, &words)? {
                     Popped::Empty => continue,
                     popped => return Ok(popped),
                 }
             }
+            self.overtaken = 0;
             let descriptor = Descriptor::decode(&words).ok_or(LAVA_ERROR_PROTOCOL)?;
             return Ok(Popped::Frame { descriptor, position });
         }
+        self.overtaken = 0;
+        Ok(Popped::Empty)
     }
 
-    /// Moves past frames that were taken back. True if there were any.
+    /// After a claim: was the frame taken back before or in the same moment?
+    ///
+    /// The fence also makes the words read before it whole, if the answer is no: the producer overwrites them only
+    /// after it marked them as taken back.
+    #[inline(always)]
+    fn lost_race(&self, position: u64) -> bool {
+        full_fence();
+        self.regions.producer().oldest.load(Ordering::Acquire) > position
+    }
+
+    /// What to do with a claimed frame that was taken back. Whether the producer saw the claim is not known here. If it
+    /// did, it waits for the slot, and the words are whole, because it overwrites them only after that. If it did not,
+    /// the words may be a mixture, and it ignores a release with this position, whatever the slot.
+    #[cold]
+    fn taken_back(&mut self, position: u64, words: &[u64; 8]) -> Hot<Popped> {
+        self.overtaken += 1;
+        self.skip_taken_back()?;
+        let descriptor = Descriptor::decode(words).ok_or(LAVA_ERROR_PROTOCOL)?;
+        Ok(match descriptor.payload {
+            Payload::Slot { slot, .. } => Popped::TakenBack { slot, position },
+            Payload::Inline { .. } => Popped::Empty,
+        })
+    }
+
+    /// Moves past frames that were taken back. True if there is something new to look at.
+    ///
+    /// It stops before the last of them: the producer may not have decided yet, and would take the skip for a claim.
+    /// That one is claimed like any other, unless its line was overwritten, which the producer does after deciding.
+    #[cold]
     fn skip_taken_back(&mut self) -> Hot<bool> {
         let oldest = self.regions.producer().oldest.load(Ordering::Acquire);
         if oldest <= self.next {
             return Ok(false);
         }
-        // A lie leads this consumer to a position at which nothing is published: its own loss, and the producer's.
-        if oldest - self.next > u64::from(u32::MAX) {
+        if oldest > POSITION_MAX {
             return Err(LAVA_ERROR_PROTOCOL);
         }
-        self.next = oldest;
-        self.regions.consumer().consumed.store(oldest, Ordering::Release);
+        self.overtaken += 1;
+        let last = oldest - 1;
+        let last_line = self.regions.line(last).words[0].load(Ordering::Acquire) as u32;
+        let next = if last_line == stamp(last) { last } else { oldest };
+        if next > self.next {
+            self.next = next;
+            self.regions.consumer().consumed.store(next, Ordering::Release);
+        }
         Ok(true)
-    }
-
-    /// After a claim: was the frame taken back in the same moment? `None`: no, it is ours. `Some(Empty)`: yes, and its
-    /// slot is the producer's. `Some(TakenBack)`: it was taken back, but whether the producer saw the claim is not
-    /// known here; a release with the frame's position is right in both cases.
-    #[cold]
-    fn lost_race(&mut self, position: u64, words: &[u64; 8]) -> Hot<Option<Popped>> {
-        full_fence();
-        let oldest = self.regions.producer().oldest.load(Ordering::Acquire);
-        if oldest <= position {
-            return Ok(None);
-        }
-        fence(Ordering::Acquire);
-        let again = self.regions.line(position).words[0].load(Ordering::Relaxed);
-        self.skip_taken_back()?;
-        if again != words[0] {
-            // Overwritten while it was read: the producer had the place back long before the claim.
-            return Ok(Some(Popped::Empty));
-        }
-        let descriptor = Descriptor::decode(words).ok_or(LAVA_ERROR_PROTOCOL)?;
-        Ok(Some(match descriptor.payload {
-            Payload::Slot { slot, .. } => Popped::TakenBack { slot, position },
-            Payload::Inline { .. } => Popped::Empty,
-        }))
     }
 }

@@ -31,7 +31,9 @@ impl Writer {
     /// Reserves `count` entries; gives the number of the first. Fill each with [`Self::fill`].
     #[inline(always)]
     pub fn reserve(&self, count: u64) -> u64 {
-        self.reserved.fetch_add(count, Ordering::Relaxed)
+        // The entry's former release was popped before some thread of this process could reserve the numbers up to this
+        // one: through this counter, what that thread saw happens before what is written into the entry now.
+        self.reserved.fetch_add(count, Ordering::AcqRel)
     }
 
     /// Publishes a release in a reserved entry.
