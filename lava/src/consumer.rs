@@ -112,7 +112,7 @@ pub enum Received {
 ///
 /// ```
 /// # fn main() -> lava::Result<()> {
-/// # let directory = tempfile::tempdir().map_err(|error| panic!("{error}"))?;
+/// # let directory = tempfile::tempdir().unwrap();
 /// # let context = lava::Context::create(&lava::ContextOptions::new().runtime_directory(directory.path()))?;
 /// # let mut producer = lava::Producer::create(&context, "temperature", &lava::ProducerOptions::new())?;
 /// use lava::{Consumer, ConsumerOptions};

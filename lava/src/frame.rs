@@ -25,7 +25,7 @@ use crate::tensor::Tensor;
 /// ```
 /// # fn main() -> lava::Result<()> {
 /// # use lava::{Consumer, ConsumerOptions, Context, Producer, ProducerOptions};
-/// # let directory = tempfile::tempdir().map_err(|error| panic!("{error}"))?;
+/// # let directory = tempfile::tempdir().unwrap();
 /// # let context = Context::create(&lava::ContextOptions::new().runtime_directory(directory.path()))?;
 /// # let mut producer = Producer::create(&context, "doc", &ProducerOptions::new())?;
 /// # let mut consumer = Consumer::open(&context, "doc", &ConsumerOptions::new())?;

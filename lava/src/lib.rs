@@ -6,7 +6,7 @@
 //!
 //! ```
 //! # fn main() -> lava::Result<()> {
-//! # let directory = tempfile::tempdir().map_err(|error| panic!("{error}"))?;
+//! # let directory = tempfile::tempdir().unwrap();
 //! # let options = lava::ContextOptions::new().runtime_directory(directory.path());
 //! # let options_there = options.clone();
 //! use lava::{Consumer, ConsumerOptions, Context, Producer, ProducerOptions};

@@ -19,9 +19,9 @@ use crate::tensor::Tensor;
 /// ```
 /// # fn main() -> lava::Result<()> {
 /// # use lava::{Consumer, ConsumerOptions, Context, Producer, ProducerOptions};
-/// # let directory = tempfile::tempdir().map_err(|error| panic!("{error}"))?;
+/// # let directory = tempfile::tempdir().unwrap();
 /// # let context = Context::create(&lava::ContextOptions::new().runtime_directory(directory.path()))?;
-/// # let mut producer = Producer::create(&context, "doc", &ProducerOptions::new())?;
+/// # let mut producer = Producer::create(&context, "doc", &ProducerOptions::new().max_frame_size(1 << 21))?;
 /// # let _consumer = Consumer::open(&context, "doc", &ConsumerOptions::new())?;
 /// use lava::Tensor;
 /// let mut loan = producer.loan_slice::<f32>(480 * 640)?;

@@ -26,7 +26,7 @@ use crate::timeout::Timeout;
 ///
 /// ```
 /// # fn main() -> lava::Result<()> {
-/// # let directory = tempfile::tempdir().map_err(|error| panic!("{error}"))?;
+/// # let directory = tempfile::tempdir().unwrap();
 /// # let context = lava::Context::create(&lava::ContextOptions::new().runtime_directory(directory.path()))?;
 /// use std::time::Duration;
 /// use lava::{Consumer, ConsumerOptions, Outcome, Policy, Producer, ProducerOptions};
