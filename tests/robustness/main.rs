@@ -4,6 +4,9 @@
 //! descriptors or change namespaces, and so that what it leaves behind can be counted. The stage (this program without
 //! a part) starts it, limits its time, and looks for what is left. A scene starts its actors the same way.
 
+mod directories;
+mod limits;
+mod names;
 mod smoke;
 mod support;
 
@@ -14,12 +17,12 @@ use support::stage::{self, Scene};
 
 /// Every scene, as `FILE/NAME`.
 fn scenes() -> Vec<Scene> {
-    [smoke::SCENES].concat()
+    [smoke::SCENES, names::SCENES, directories::SCENES, limits::SCENES].concat()
 }
 
 /// What processes that scenes start can be.
 fn roles() -> Vec<Role> {
-    [smoke::ROLES].concat()
+    [smoke::ROLES, names::ROLES, limits::ROLES].concat()
 }
 
 fn main() {

@@ -50,6 +50,11 @@ impl Census {
         }
     }
 
+    /// KiB of resident memory, private and shared.
+    pub(crate) fn resident(&self) -> u64 {
+        self.private + self.shared
+    }
+
     /// What is held beyond `before`; empty if nothing.
     fn excess(&self, before: &Self) -> Vec<String> {
         let mut excess = Vec::new();

@@ -5,6 +5,7 @@ pub(crate) mod census;
 pub(crate) mod payload;
 pub(crate) mod place;
 pub(crate) mod stage;
+pub(crate) mod system;
 
 use std::time::{Duration, Instant};
 
