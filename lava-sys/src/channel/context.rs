@@ -38,6 +38,7 @@ pub struct Context {
     pub spin_ns: u64,
     /// Random identity, never 0.
     pub id: u64,
+    location: Location,
     environment: Environment,
     memory: MemoryContext,
     service: Mutex<Option<Service>>,
@@ -65,12 +66,19 @@ impl Context {
             Ok(processors) if processors.get() == 1 => 0,
             _ => SPIN_NS,
         };
+        let id = random_id()?;
+        // Before the directory, which keeps a descriptor: where one is left, /proc can be read too. Once: later, when
+        // none is left, this process would seem to be nowhere.
+        let mut location = Location::current(0, 0, id);
+        let directory = Directory::open(directory.trim_end_matches('/'))?;
+        (location.runtime_device, location.runtime_inode) = (directory.device, directory.inode);
         Ok(Arc::new(Self {
-            directory: Arc::new(Directory::open(directory.trim_end_matches('/'))?),
+            directory: Arc::new(directory),
+            location,
             fork: ForkGuard::new()?,
             forced: options.forced.or(environment.forced).unwrap_or(Forced::Auto),
             spin_ns: options.spin_ns.or(environment.spin_ns).unwrap_or(default_spin),
-            id: random_id()?,
+            id,
             memory: MemoryContext::new(log.clone()),
             environment,
             log,
@@ -86,7 +94,7 @@ impl Context {
 
     /// Where this process is.
     pub fn location(&self) -> Location {
-        Location::current(self.directory.device, self.directory.inode, self.id)
+        self.location.clone()
     }
 
     /// Where this process is, after making sure that others can prove to reach it.
