@@ -192,12 +192,12 @@ pub enum Received {
     Nothing,
     /// The peer closed its end.
     End,
-    /// The message was larger than the buffer, or descriptors were lost (this process may have too many open files).
-    /// What came of them is closed.
+    /// The message was larger than the buffer. Descriptors that came with it are closed.
     Damaged(&'static str),
 }
 
-/// Receives one message. Never waits. Every descriptor that the peer sent is either returned or closed.
+/// Receives one message. Never waits. Every descriptor that the peer sent is either returned or closed; it is an error
+/// if this process has too many open files to take them.
 pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Received> {
     let mut space = [MaybeUninit::<u8>::uninit(); rustix::cmsg_space!(ScmRights(RECEIVE_MAX))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -218,9 +218,8 @@ pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Received> {
         }
     }
     if message.flags.contains(rustix::net::ReturnFlags::CTRUNC) {
-        return Ok(Received::Damaged(
-            "descriptors were lost: too many, or this process has too many open files",
-        ));
+        // There was room for all that the kernel can send, so it is this process that could not take them.
+        return Err(Error::os(Errno::MFILE.raw_os_error(), "receiving descriptors"));
     }
     if message.flags.contains(rustix::net::ReturnFlags::TRUNC) {
         return Ok(Received::Damaged("a message is too long"));
