@@ -16,7 +16,8 @@ fn main() {
     let arguments = Arguments::from_args();
     let scenarios = scenario::list();
     let languages = language::all();
-    let mut trials: Vec<_> = languages.iter().map(|language| complete(language, &scenarios)).collect();
+    let mut trials: Vec<_> =
+        languages.iter().map(|language| complete(language, &scenarios)).collect();
     for producer in &languages {
         for consumer in &languages {
             trials.extend(scenarios.iter().map(|scenario| trial(scenario, producer, consumer)));
@@ -31,7 +32,9 @@ fn complete(language: &Language, scenarios: &[Scenario]) -> Trial {
     let wanted: Vec<_> = scenarios.iter().map(|scenario| scenario.name.clone()).collect();
     let language = language.clone();
     Trial::ignorable_test(format!("{}/complete", language.name), move || {
-        let Some(program) = &language.program else { return Ok(Completion::ignored_with(language.missing)) };
+        let Some(program) = &language.program else {
+            return Ok(Completion::ignored_with(language.missing));
+        };
         let found = language::scenarios_of(program)?;
         let missing: Vec<_> = wanted.iter().filter(|name| !found.contains(name)).collect();
         let unknown: Vec<_> = found.iter().filter(|name| !wanted.contains(name)).collect();
@@ -47,7 +50,8 @@ fn trial(scenario: &Scenario, producer: &Language, consumer: &Language) -> Trial
     let name = format!("{}-{}/{}", producer.name, consumer.name, scenario.name);
     Trial::ignorable_test(name, move || {
         let (Some(first), Some(second)) = (&producer.program, &consumer.program) else {
-            let missing = if producer.program.is_none() { producer.missing } else { consumer.missing };
+            let missing =
+                if producer.program.is_none() { producer.missing } else { consumer.missing };
             return Ok(Completion::ignored_with(missing));
         };
         match play::play(&scenario, first, second)? {

@@ -44,14 +44,19 @@ impl Drop for Part {
     }
 }
 
-pub(crate) fn play(scenario: &Scenario, producer: &Path, consumer: &Path) -> Result<Outcome, String> {
+pub(crate) fn play(
+    scenario: &Scenario,
+    producer: &Path,
+    consumer: &Path,
+) -> Result<Outcome, String> {
     let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
     let (sender, events) = channel();
     let roles = std::iter::once(("producer", producer));
     let roles = roles.chain(std::iter::repeat_n(("consumer", consumer), scenario.consumers));
     let mut parts = Vec::new();
     for (index, (role, program)) in roles.enumerate() {
-        let errors = File::create(directory.path().join(index.to_string())).map_err(|error| error.to_string())?;
+        let errors = File::create(directory.path().join(index.to_string()))
+            .map_err(|error| error.to_string())?;
         let mut command = Command::new(program);
         command.args([role, &scenario.name, &format!("conformance/{}", scenario.name)]);
         command.env("LAVA_RUNTIME_DIR", directory.path().join("run")).stderr(errors);
@@ -61,11 +66,18 @@ pub(crate) fn play(scenario: &Scenario, producer: &Path, consumer: &Path) -> Res
     let result = direct(&mut parts, &events);
     // Those that still wait get an end of file instead of a `go`.
     parts.iter_mut().for_each(|part| part.input = None);
-    let said = |index: usize| std::fs::read_to_string(directory.path().join(index.to_string())).unwrap_or_default();
+    let said = |index: usize| {
+        std::fs::read_to_string(directory.path().join(index.to_string())).unwrap_or_default()
+    };
     judge(&mut parts, result, &said)
 }
 
-fn start(role: &'static str, index: usize, mut command: Command, events: &Sender<Event>) -> Result<Part, String> {
+fn start(
+    role: &'static str,
+    index: usize,
+    mut command: Command,
+    events: &Sender<Event>,
+) -> Result<Part, String> {
     let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     let mut child = spawned.map_err(|error| format!("{command:?}: {error}"))?;
     let (input, output) = (child.stdin.take(), child.stdout.take());
@@ -100,7 +112,9 @@ fn direct(parts: &mut [Part], events: &Receiver<Event>) -> Result<(), String> {
             Ok(Event::Meet(index, word)) => parts[index].waits_for = Some(word),
             Ok(Event::Dying(index)) => parts[index].dying = true,
             Ok(Event::Ended(index)) => parts[index].ended = true,
-            Err(_) => return Err(format!("not done after {} s: {}", LIMIT.as_secs(), state(parts))),
+            Err(_) => {
+                return Err(format!("not done after {} s: {}", LIMIT.as_secs(), state(parts)));
+            }
         }
         if parts.iter().all(|part| part.ended || part.waits_for.is_some()) {
             let_go(parts)?;
@@ -142,7 +156,9 @@ fn judge(
     for (index, part) in parts.iter_mut().enumerate() {
         let status = wait(&mut part.child, hurry)?;
         match status.code() {
-            Some(SKIPPED) => skipped = Some(said(index).trim().trim_start_matches("skipped: ").to_owned()),
+            Some(SKIPPED) => {
+                skipped = Some(said(index).trim().trim_start_matches("skipped: ").to_owned())
+            }
             Some(0) if !part.dying => {}
             _ if part.dying && status.signal() == Some(SIGKILL) => {}
             _ => faults.push(format!("{}: {status}: {}", part.role, said(index).trim())),

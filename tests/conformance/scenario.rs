@@ -15,7 +15,11 @@ pub(crate) fn list() -> Vec<Scenario> {
     let file = root().join("tests/conformance/scenarios.txt");
     let text = std::fs::read_to_string(&file).expect("tests/conformance/scenarios.txt");
     let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
-    lines.map(|line| parse(line).unwrap_or_else(|| panic!("not `NAME CONSUMERS DESCRIPTION`: {line}"))).collect()
+    lines
+        .map(|line| {
+            parse(line).unwrap_or_else(|| panic!("not `NAME CONSUMERS DESCRIPTION`: {line}"))
+        })
+        .collect()
 }
 
 fn parse(line: &str) -> Option<Scenario> {

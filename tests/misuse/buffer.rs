@@ -22,7 +22,8 @@ fn buffer_allocate() {
     }
     let allocate = |options: *const lava_buffer_options| {
         let mut buffer = other(world.context);
-        let status = unsafe { lava_buffer_allocate(world.context, options, &mut buffer, null_mut()) };
+        let status =
+            unsafe { lava_buffer_allocate(world.context, options, &mut buffer, null_mut()) };
         assert_eq!(status != LAVA_OK, buffer.is_null(), "a handle output is NULL after a failure");
         unsafe { lava_buffer_destroy(buffer) };
         status
@@ -123,7 +124,9 @@ fn buffer_copy_and_fill() {
 fn export(buffer: *const lava_buffer, handle: *mut lava_buffer_handle) -> lava_status {
     let status = unsafe { lava_buffer_export(buffer, handle, null_mut()) };
     if status == LAVA_OK {
-        drop(unsafe { <std::os::fd::OwnedFd as std::os::fd::FromRawFd>::from_raw_fd((*handle).fd) });
+        drop(unsafe {
+            <std::os::fd::OwnedFd as std::os::fd::FromRawFd>::from_raw_fd((*handle).fd)
+        });
     }
     status
 }

@@ -24,8 +24,13 @@ fn producer_create() {
     }
     let create = |options: *const lava_producer_options| {
         let mut producer = other(world.context);
-        let status = unsafe { lava_producer_create(context, name, options, &mut producer, null_mut()) };
-        assert_eq!(status != LAVA_OK, producer.is_null(), "a handle output is NULL after a failure");
+        let status =
+            unsafe { lava_producer_create(context, name, options, &mut producer, null_mut()) };
+        assert_eq!(
+            status != LAVA_OK,
+            producer.is_null(),
+            "a handle output is NULL after a failure"
+        );
         unsafe { lava_producer_destroy(producer) };
         status
     };
@@ -68,8 +73,13 @@ fn consumer_create() {
     }
     let create = |options: *const lava_consumer_options| {
         let mut consumer = other(world.context);
-        let status = unsafe { lava_consumer_create(context, name, options, &mut consumer, null_mut()) };
-        assert_eq!(status != LAVA_OK, consumer.is_null(), "a handle output is NULL after a failure");
+        let status =
+            unsafe { lava_consumer_create(context, name, options, &mut consumer, null_mut()) };
+        assert_eq!(
+            status != LAVA_OK,
+            consumer.is_null(),
+            "a handle output is NULL after a failure"
+        );
         unsafe { lava_consumer_destroy(consumer) };
         status
     };
@@ -211,7 +221,9 @@ fn producer_waits_and_tells() {
         assert_eq!(lava_producer_connection_count(not_a_producer), 0);
         assert_eq!(lava_producer_connection_count(producer), 1);
     }
-    check_info(sized(), |to| unsafe { lava_producer_get_connection(producer, 0, to, null_mut(), null_mut()) });
+    check_info(sized(), |to| unsafe {
+        lava_producer_get_connection(producer, 0, to, null_mut(), null_mut())
+    });
     let mut peer: lava_location = sized();
     peer.struct_size = 3;
     gives! {
@@ -260,7 +272,9 @@ fn consumer_receives_and_tells() {
         lava_consumer_describe(consumer, text.as_mut_ptr(), 8, null_mut(), null_mut()) => LAVA_ERROR_BUFFER_TOO_SMALL;
     }
     assert_eq!((frame.is_null(), count, fd, text), (true, 0, -7, [1; 8]));
-    check_info(sized(), |to| unsafe { lava_consumer_get_connection(consumer, to, null_mut(), null_mut()) });
+    check_info(sized(), |to| unsafe {
+        lava_consumer_get_connection(consumer, to, null_mut(), null_mut())
+    });
     check_info(sized(), |peer: *mut lava_location| unsafe {
         let mut info = sized();
         if peer.is_null() {

@@ -131,8 +131,12 @@ fn scope_detect() {
         lava_scope_detect(context, null(), &here, &mut report, null_mut()) => LAVA_ERROR_INVALID_POINTER;
         lava_scope_detect(context, &here, null(), &mut report, null_mut()) => LAVA_ERROR_INVALID_POINTER;
     }
-    check_options(here, |a| unsafe { lava_scope_detect(context, a, &here, &raw mut report, null_mut()) });
-    check_options(here, |b| unsafe { lava_scope_detect(context, &here, b, &raw mut report, null_mut()) });
+    check_options(here, |a| unsafe {
+        lava_scope_detect(context, a, &here, &raw mut report, null_mut())
+    });
+    check_options(here, |b| unsafe {
+        lava_scope_detect(context, &here, b, &raw mut report, null_mut())
+    });
     check_info(sized(), |to| unsafe { lava_scope_detect(context, &here, &here, to, null_mut()) });
     let mut unended = here;
     unended.host = [b'x' as c_char; LAVA_LOCATION_HOST_SIZE];

@@ -44,9 +44,16 @@ fn it_gets_as_much_as_it_says() {
         let mut words = marked(size);
         gives! { failing_call(words.as_mut_ptr().cast()) => LAVA_ERROR_INVALID_ARGUMENT; }
         let found = bytes(&words);
-        assert_eq!(found[4..8], LAVA_ERROR_INVALID_ARGUMENT.to_ne_bytes(), "struct_size {size}: status");
+        assert_eq!(
+            found[4..8],
+            LAVA_ERROR_INVALID_ARGUMENT.to_ne_bytes(),
+            "struct_size {size}: status"
+        );
         let end = size.min(size_of::<lava_error>());
-        assert!(found[end..].iter().all(|byte| *byte == 0xaa), "struct_size {size}: written past its end");
+        assert!(
+            found[end..].iter().all(|byte| *byte == 0xaa),
+            "struct_size {size}: written past its end"
+        );
         if size > header {
             assert!(found[header..end].contains(&0), "struct_size {size}: the message has no end");
         }

@@ -55,7 +55,8 @@ fn frame_settings() {
 fn frame_tensors() {
     let world = World::new();
     let (loan, frame) = (world.loan, world.frame);
-    let mut right = lava_tensor { dtype: LAVA_DTYPE_FLOAT, bits: 32, lanes: 1, dimensions: 1, ..sized() };
+    let mut right =
+        lava_tensor { dtype: LAVA_DTYPE_FLOAT, bits: 32, lanes: 1, dimensions: 1, ..sized() };
     right.shape[0] = 16;
     check_options(right, |tensor| unsafe { lava_frame_set_tensor(loan, tensor, null_mut()) });
     for wrong in [
@@ -84,7 +85,10 @@ fn frame_tensors() {
         far(-1),
     ] {
         let status = unsafe { lava_frame_set_tensor(loan, &wrong, null_mut()) };
-        assert!([LAVA_ERROR_TOO_LARGE, LAVA_ERROR_INVALID_ARGUMENT].contains(&status), "{status}: {wrong:?}");
+        assert!(
+            [LAVA_ERROR_TOO_LARGE, LAVA_ERROR_INVALID_ARGUMENT].contains(&status),
+            "{status}: {wrong:?}"
+        );
     }
     let mut found = sized();
     gives! {

@@ -1,6 +1,9 @@
 //! Every exported function called wrongly: NULL, misaligned pointers, wrong sizes, handles of another kind. Each call gives
 //! its documented status, writes nothing it must not, and the library goes on working.
-#![allow(clippy::undocumented_unsafe_blocks, reason = "calling the C ABI wrongly is the point; the library must hold")]
+#![allow(
+    clippy::undocumented_unsafe_blocks,
+    reason = "calling the C ABI wrongly is the point; the library must hold"
+)]
 
 mod buffer;
 mod channel;
@@ -39,6 +42,9 @@ fn every_function_is_called_wrongly() {
     // Functions without an argument that could be wrong.
     let harmless = ["lava_version", "lava_abi_version"];
     for name in names.iter().filter(|name| !harmless.contains(name)) {
-        assert!(SOURCES.iter().any(|source| source.contains(&format!("{name}("))), "no test misuses {name}");
+        assert!(
+            SOURCES.iter().any(|source| source.contains(&format!("{name}("))),
+            "no test misuses {name}"
+        );
     }
 }

@@ -45,12 +45,20 @@ pub(crate) fn check_options<T: Sized32>(value: T, mut call: impl FnMut(*const T)
         assert_eq!(name(found), "LAVA_ERROR_INVALID_ARGUMENT", "{kind} with struct_size {size}");
     }
     let mut right = Claimed::new(value, size_of::<T>(), 0xff);
-    assert_eq!(name(call(right.pointer())), "LAVA_OK", "{kind}: bytes after the struct are not its own");
+    assert_eq!(
+        name(call(right.pointer())),
+        "LAVA_OK",
+        "{kind}: bytes after the struct are not its own"
+    );
     let newer = size_of::<T>() + TAIL;
     let mut zero = Claimed::new(value, newer, 0);
     assert_eq!(name(call(zero.pointer())), "LAVA_OK", "{kind}: a newer caller, new fields zero");
     let mut used = Claimed::new(value, newer, 1);
-    assert_eq!(name(call(used.pointer())), "LAVA_ERROR_UNSUPPORTED", "{kind}: a newer caller, new fields used");
+    assert_eq!(
+        name(call(used.pointer())),
+        "LAVA_ERROR_UNSUPPORTED",
+        "{kind}: a newer caller, new fields used"
+    );
     let found = call(crooked(right.pointer()));
     assert_eq!(name(found), "LAVA_ERROR_INVALID_POINTER", "{kind}: misaligned");
     let _ = right.value;
@@ -68,11 +76,25 @@ pub(crate) fn check_info<T: Sized32>(value: T, mut call: impl FnMut(*mut T) -> l
     }
     let mut right = Claimed::new(value, size_of::<T>(), 0xaa);
     assert_eq!(name(call(right.pointer())), "LAVA_OK", "{kind}");
-    assert_eq!(right.words[0] as u32 as usize, size_of::<T>(), "{kind}: struct_size is the caller's");
-    assert!(right.bytes()[size_of::<T>()..].iter().all(|byte| *byte == 0xaa), "{kind}: written past its end");
+    assert_eq!(
+        right.words[0] as u32 as usize,
+        size_of::<T>(),
+        "{kind}: struct_size is the caller's"
+    );
+    assert!(
+        right.bytes()[size_of::<T>()..].iter().all(|byte| *byte == 0xaa),
+        "{kind}: written past its end"
+    );
     let mut newer = Claimed::new(value, size_of::<T>() + TAIL, 0xaa);
     assert_eq!(name(call(newer.pointer())), "LAVA_OK", "{kind}: a newer caller");
-    assert!(newer.bytes()[size_of::<T>()..].iter().all(|byte| *byte == 0), "{kind}: unknown fields are not zero");
+    assert!(
+        newer.bytes()[size_of::<T>()..].iter().all(|byte| *byte == 0),
+        "{kind}: unknown fields are not zero"
+    );
     assert_eq!(name(call(std::ptr::null_mut())), "LAVA_ERROR_INVALID_POINTER", "{kind}: NULL");
-    assert_eq!(name(call(crooked(right.pointer()))), "LAVA_ERROR_INVALID_POINTER", "{kind}: misaligned");
+    assert_eq!(
+        name(call(crooked(right.pointer()))),
+        "LAVA_ERROR_INVALID_POINTER",
+        "{kind}: misaligned"
+    );
 }
