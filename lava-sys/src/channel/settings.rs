@@ -8,7 +8,7 @@ use crate::scope::Forced;
 const KNOWN: [&str; 4] = ["LAVA_RUNTIME_DIR", "LAVA_LOG", "LAVA_SCOPE", "LAVA_SPIN_NS"];
 
 /// Variables of lava's own build and tests, which are not for the library.
-const IGNORED: [&str; 2] = ["LAVA_LIB_DIR", "LAVA_BLESS"];
+const IGNORED: [&str; 3] = ["LAVA_LIB_DIR", "LAVA_BLESS", "LAVA_TESTS"];
 
 /// The environment, as far as it concerns lava.
 #[derive(Debug, Clone, Default)]
@@ -78,5 +78,57 @@ impl Environment {
                 KNOWN.join(", ")
             )
         })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn set(name: &str, value: &str) -> Result<Environment> {
+        let mut environment = Environment::default();
+        environment.set(name, value).map(|()| environment)
+    }
+
+    #[test]
+    fn known_variables_are_read() {
+        let directory = set("LAVA_RUNTIME_DIR", "/tmp/x").unwrap();
+        assert_eq!(directory.runtime_directory.as_deref(), Some("/tmp/x"));
+        let xdg = set("XDG_RUNTIME_DIR", "/run/x").unwrap();
+        assert_eq!(xdg.xdg_runtime_directory.as_deref(), Some("/run/x"));
+        assert_eq!(set("LAVA_SPIN_NS", "18446744073709551615").unwrap().spin_ns, Some(u64::MAX));
+        assert_eq!(set("LAVA_SCOPE", "remote").unwrap().forced, Some(Forced::Remote));
+        assert!(set("LAVA_LOG", "debug").unwrap().log.is_some());
+    }
+
+    #[test]
+    fn empty_variables_count_as_unset() {
+        for name in KNOWN.iter().chain(&["XDG_RUNTIME_DIR"]) {
+            let environment = set(name, "").unwrap();
+            assert_eq!(format!("{environment:?}"), format!("{:?}", Environment::default()));
+        }
+    }
+
+    #[test]
+    fn wrong_values_name_the_variable() {
+        for (name, value) in
+            [("LAVA_SPIN_NS", "fast"), ("LAVA_SPIN_NS", "-1"), ("LAVA_SCOPE", "x"), ("LAVA_LOG", "x")]
+        {
+            let error = set(name, value).unwrap_err();
+            assert!(error.message.contains(name) && error.message.contains(value), "{error}");
+        }
+    }
+
+    #[test]
+    fn unknown_variables_are_warned_about_and_others_ignored() {
+        let mut environment = Environment::default();
+        for name in ["LAVA_RUNTIMEDIR", "LAVA_BLESS", "LAVA_LIB_DIR", "LAVA", "HOME"] {
+            environment.set(name, "1").unwrap();
+        }
+        assert_eq!(environment.unknown, ["LAVA_RUNTIMEDIR"]);
+        let warning = environment.warning().unwrap();
+        assert!(warning.contains("LAVA_RUNTIMEDIR unknown") && warning.contains("LAVA_SPIN_NS"));
+        assert_eq!(Environment::default().warning(), None);
     }
 }
