@@ -32,6 +32,9 @@ pub struct Choice {
 const INLINE: usize = 40;
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
+/// Slots of the rows of `send_bytes`, and their largest frame: eight of them are what the limits have room for anyway.
+const ROTATING: u32 = 8;
+const LARGEST_ROTATING: usize = 8 * MIB;
 
 /// The sizes of rows unless the user names others.
 pub const SIZES: [usize; 9] = [8, INLINE, 64, KIB, 16 * KIB, 256 * KIB, MIB, 16 * MIB, 64 * MIB];
@@ -48,9 +51,10 @@ pub fn rows(choice: &Choice) -> Vec<Row> {
     for &size in choice.sizes.iter().filter(|&&size| size > INLINE) {
         rows.push(copy(choice, size));
     }
-    rows.extend(
-        choice.sizes.iter().filter(|&&size| size >= 64 * KIB).map(|&size| send_bytes(choice, size)),
-    );
+    for &size in choice.sizes.iter().filter(|&&size| (64 * KIB..=LARGEST_ROTATING).contains(&size))
+    {
+        rows.push(send_bytes(choice, size));
+    }
     for size in [8, 64] {
         rows.extend([1, 64].map(|batch| stream(choice, size, batch, 1)));
     }
@@ -65,8 +69,9 @@ pub fn rows(choice: &Choice) -> Vec<Row> {
 /// Largest payload that a limit of these rows needs in shared memory.
 pub fn payload(choice: &Choice) -> usize {
     // `memcpy` rotates over as many places as the channel has slots.
-    let rotating = choice.sizes.iter().filter(|&&size| size <= 4 * MIB).max().unwrap_or(&0) * 8;
-    choice.sizes.iter().copied().max().unwrap_or(0).max(rotating)
+    let rotating =
+        choice.sizes.iter().filter(|&&size| size <= LARGEST_ROTATING).max().unwrap_or(&0);
+    choice.sizes.iter().copied().max().unwrap_or(0).max(rotating * ROTATING as usize)
 }
 
 fn setup(choice: &Choice, size: usize) -> Setup {
@@ -136,7 +141,7 @@ fn send_bytes(choice: &Choice, size: usize) -> Row {
         group: "send-bytes",
         what: "send_bytes, unread",
         size,
-        setup: Setup { capacity: 8, ..setup(choice, size) },
+        setup: Setup { capacity: ROTATING, ..setup(choice, size) },
         exchange: Exchange::SendBytes { size },
         yardstick: Yardstick::Memcpy(size),
         bound: (size == MIB).then_some(Bound::SpeedAtLeast(0.9)),

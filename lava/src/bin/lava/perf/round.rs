@@ -10,25 +10,22 @@ use crate::interrupt;
 /// In the blocking rows, how long each process spins before it sends, so that the other one is surely asleep.
 pub const NAP: Duration = Duration::from_micros(50);
 
+/// Messages of a streaming row that are timed together: many times what a queue holds, and few enough that most stretches
+/// see no interruption.
+pub const STRETCH: u32 = 8192;
+
 /// Longest time that a process waits for the other within a round.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What one round measured.
 #[derive(Clone, Debug, Default)]
 pub struct Round {
-    /// Nanoseconds each: of every message where messages are timed singly, else one mean of the round.
+    /// Nanoseconds each: of every message, or the mean of a stretch where messages are not timed singly.
     pub samples: Vec<f32>,
     /// Messages that the round moved.
     pub messages: u64,
     /// Nanoseconds that they took.
     pub elapsed: f64,
-}
-
-impl Round {
-    /// A round whose messages were not timed singly.
-    pub fn mean(messages: u64, elapsed: f64) -> Self {
-        Round { samples: vec![(elapsed / messages.max(1) as f64) as f32], messages, elapsed }
-    }
 }
 
 /// Times messages one after the other until the round's time is over.

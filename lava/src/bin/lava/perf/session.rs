@@ -10,7 +10,7 @@ use super::clock::Clock;
 use super::cpu;
 use super::limit::Limit;
 use super::round::{PATIENCE, Round};
-use super::shared::{PING, PONG, Shared};
+use super::shared::Shared;
 use crate::child::{Helper, Parent};
 use crate::failure::Failure;
 use crate::interrupt;
@@ -150,12 +150,10 @@ impl Session {
         let Some(here) = &mut self.here else {
             return Err(Failure::Failed("no channels are open".to_owned()));
         };
-        self.memory.word(PING).store(0, std::sync::atomic::Ordering::Relaxed);
-        self.memory.word(PONG).store(0, std::sync::atomic::Ordering::Relaxed);
         for peer in &mut self.peers {
             peer.tell(&Request::Exchange(exchange))?;
         }
-        let round = exchange.measure(here, &self.memory, &self.clock, time);
+        let round = exchange.measure(here, &self.clock, time);
         self.settle(self.peers.len(), round)
     }
 
@@ -236,7 +234,7 @@ fn respond(
             Ok(done)
         }
         Request::Exchange(exchange) => {
-            exchange.answer(there.as_mut().ok_or_else(closed)?, memory, clock).map(Reply::Done)
+            exchange.answer(there.as_mut().ok_or_else(closed)?, clock).map(Reply::Done)
         }
         Request::Close => {
             *there = None;

@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 
 use super::clock::Clock;
 use super::round::{NAP, Round};
-use super::shared::Shared;
 use crate::failure::Failure;
 pub use wiring::{Here, There};
 
@@ -100,13 +99,7 @@ pub struct Seen {
 
 impl Exchange {
     /// Measures for `time`, while the others run [`Exchange::answer`].
-    pub fn measure(
-        self,
-        here: &mut Here,
-        memory: &Shared,
-        clock: &Clock,
-        time: Duration,
-    ) -> Result<Round, Failure> {
+    pub fn measure(self, here: &mut Here, clock: &Clock, time: Duration) -> Result<Round, Failure> {
         match self {
             Exchange::RoundTrip { size } => {
                 round_trip::measure(here, clock, time, size, Duration::ZERO)
@@ -115,10 +108,10 @@ impl Exchange {
             Exchange::InPlace { size } => turn::measure_in_place(here, clock, time, size),
             Exchange::CopyInOut { size } => turn::measure_in_out(here, clock, time, size),
             Exchange::Stream { size, batch: 1, channel } => {
-                stream::measure_single(here, channel, memory, clock, time, size)
+                stream::measure_single(here, channel, clock, time, size)
             }
             Exchange::Stream { size, batch, channel } => {
-                stream::measure_batch(here, channel, memory, clock, time, (size, batch))
+                stream::measure_batch(here, channel, clock, time, (size, batch))
             }
             Exchange::SendBytes { size } => cost::measure_send_bytes(here, clock, time, size),
             Exchange::Burst { size, channel } => {
@@ -128,23 +121,14 @@ impl Exchange {
     }
 
     /// The part of the process that has consumer number `number`.
-    pub fn answer(
-        self,
-        there: &mut There,
-        memory: &Shared,
-        clock: &Clock,
-    ) -> Result<Seen, Failure> {
+    pub fn answer(self, there: &mut There, clock: &Clock) -> Result<Seen, Failure> {
         match self {
             Exchange::RoundTrip { size } => round_trip::answer(there, clock, size, Duration::ZERO),
             Exchange::Wake { size } => round_trip::answer(there, clock, size, NAP),
             Exchange::InPlace { .. } => turn::answer_in_place(there),
             Exchange::CopyInOut { size } => turn::answer_in_out(there, size),
-            Exchange::Stream { batch: 1, channel, .. } => {
-                stream::answer_single(there, channel, memory)
-            }
-            Exchange::Stream { batch, channel, .. } => {
-                stream::answer_batch(there, channel, memory, batch)
-            }
+            Exchange::Stream { batch: 1, channel, .. } => stream::answer_single(there, channel),
+            Exchange::Stream { batch, channel, .. } => stream::answer_batch(there, channel, batch),
             Exchange::SendBytes { .. } => cost::answer_send_bytes(there),
             Exchange::Burst { channel, .. } => cost::answer_burst(there, channel),
         }

@@ -1,46 +1,38 @@
-//! Small frames one way, as many as go through. An empty frame ends the round; each consumer counts itself in when it has it.
+//! Small frames one way, as many as go through. An empty frame ends the round.
 
 use std::hint::black_box;
-use std::sync::atomic::Ordering::{Acquire, Release};
 use std::time::Duration;
 
 use lava::{Bytes, Frame, Frames, Timeout};
 
-use super::super::clock::{Clock, ticks};
-use super::super::round::{Round, spin};
-use super::super::shared::{PONG as ENDED, Shared};
+use super::super::clock::Clock;
+use super::super::round::{Round, STRETCH, Stopwatch};
 use super::{Here, Seen, There};
 use crate::failure::Failure;
-
-const WARM_UP: u64 = 8192;
 
 pub(super) fn measure_single(
     here: &mut Here,
     channel: usize,
-    memory: &Shared,
     clock: &Clock,
     time: Duration,
     size: usize,
 ) -> Result<Round, Failure> {
     let payload = vec![1_u8; size];
     let producer = &mut here.producers[channel];
-    for _ in 0..WARM_UP {
-        producer.send_bytes(&payload)?;
-    }
-    let start = ticks();
-    let end = start + clock.ticks_of(time);
-    let mut sent = 0_u64;
-    while !sent.is_multiple_of(1024) || ticks() < end {
-        producer.send_bytes(black_box(&payload))?;
-        sent += 1;
-    }
-    finish(here, channel, memory, clock, start, sent)
+    let mut stretch = || {
+        for _ in 0..STRETCH {
+            producer.send_bytes(black_box(&payload))?;
+        }
+        Ok(())
+    };
+    let round = time_stretches(clock, time, &mut stretch)?;
+    producer.send_bytes(&[])?;
+    Ok(round)
 }
 
 pub(super) fn measure_batch(
     here: &mut Here,
     channel: usize,
-    memory: &Shared,
     clock: &Clock,
     time: Duration,
     (size, batch): (usize, usize),
@@ -48,38 +40,35 @@ pub(super) fn measure_batch(
     let payload = vec![1_u8; size];
     let parts: Vec<Bytes<'_>> = vec![Bytes::from(&payload[..]); batch];
     let producer = &mut here.producers[channel];
-    let mut send = || match producer.send_bytes_many(black_box(&parts), Timeout::FOREVER)? {
-        sent if sent == batch => Ok(sent as u64),
-        sent => Err(Failure::Failed(format!("{sent} of {batch} frames of a batch were sent"))),
-    };
-    let mut warm = 0;
-    while warm < WARM_UP {
-        warm += send()?;
-    }
-    let start = ticks();
-    let end = start + clock.ticks_of(time);
-    let mut sent = 0;
-    while ticks() < end {
-        for _ in 0..16 {
-            sent += send()?;
+    let mut stretch = || {
+        for _ in 0..STRETCH as usize / batch {
+            let sent = producer.send_bytes_many(black_box(&parts), Timeout::FOREVER)?;
+            if sent != batch {
+                return Err(Failure::Failed(format!(
+                    "{sent} of {batch} frames of a batch were sent"
+                )));
+            }
         }
-    }
-    finish(here, channel, memory, clock, start, sent)
+        Ok(())
+    };
+    let round = time_stretches(clock, time, &mut stretch)?;
+    producer.send_bytes(&[])?;
+    Ok(round)
 }
 
-fn finish(
-    here: &mut Here,
-    channel: usize,
-    memory: &Shared,
+fn time_stretches(
     clock: &Clock,
-    start: u64,
-    sent: u64,
+    time: Duration,
+    stretch: &mut impl FnMut() -> Result<(), Failure>,
 ) -> Result<Round, Failure> {
-    let producer = &mut here.producers[channel];
-    let consumers = producer.consumer_count() as u64;
-    producer.send_bytes(&[])?;
-    spin::<true>(|| memory.word(ENDED).load(Acquire) == consumers)?;
-    Ok(Round::mean(sent, clock.nanoseconds(ticks() - start)))
+    stretch()?;
+    let mut stopwatch = Stopwatch::start(clock, time);
+    loop {
+        stretch()?;
+        if !stopwatch.lap() {
+            return Ok(stopwatch.finish(STRETCH));
+        }
+    }
 }
 
 /// Reads the first word of a payload; false for the empty frame that ends the round.
@@ -94,15 +83,11 @@ fn read(frame: &Frame) -> bool {
     true
 }
 
-pub(super) fn answer_single(
-    there: &mut There,
-    channel: usize,
-    memory: &Shared,
-) -> Result<Seen, Failure> {
+pub(super) fn answer_single(there: &mut There, channel: usize) -> Result<Seen, Failure> {
     let Some(consumer) = &mut there.consumers[channel] else { return Ok(Seen::default()) };
     while let Some(frame) = consumer.receive()? {
         if !read(&frame) {
-            return end(memory);
+            return Ok(Seen::default());
         }
     }
     Err(Failure::Failed("the channel ended during the measurement".to_owned()))
@@ -111,7 +96,6 @@ pub(super) fn answer_single(
 pub(super) fn answer_batch(
     there: &mut There,
     channel: usize,
-    memory: &Shared,
     batch: usize,
 ) -> Result<Seen, Failure> {
     let Some(consumer) = &mut there.consumers[channel] else { return Ok(Seen::default()) };
@@ -123,13 +107,8 @@ pub(super) fn answer_batch(
         }
         if !open {
             frames.clear();
-            return end(memory);
+            return Ok(Seen::default());
         }
     }
     Err(Failure::Failed("the channel ended during the measurement".to_owned()))
-}
-
-fn end(memory: &Shared) -> Result<Seen, Failure> {
-    memory.word(ENDED).fetch_add(1, Release);
-    Ok(Seen::default())
 }

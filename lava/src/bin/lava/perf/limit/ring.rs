@@ -4,14 +4,13 @@ use std::hint::black_box;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Duration;
 
-use super::super::clock::{Clock, ticks};
-use super::super::round::{Round, spin};
+use super::super::clock::Clock;
+use super::super::round::{Round, STRETCH, Stopwatch, spin};
 use super::super::shared::{PING as HEAD, PONG as TAIL, RING, Shared};
 use super::STOP;
 use crate::failure::Failure;
 
 const ENTRIES: u64 = 1024;
-const WARM_UP: u64 = 8 * ENTRIES;
 
 pub(super) fn prepare(memory: &Shared) {
     memory.word(HEAD).store(0, Relaxed);
@@ -48,14 +47,21 @@ pub(super) fn measure<const WORDS: usize>(
         }
         Ok::<u64, Failure>(head)
     };
-    while push(1)? < WARM_UP {}
-    let start = ticks();
-    let end = start + clock.ticks_of(time);
-    while !push(1)?.is_multiple_of(1024) || ticks() < end {}
+    for _ in 0..STRETCH {
+        push(1)?;
+    }
+    let mut stopwatch = Stopwatch::start(clock, time);
+    loop {
+        for _ in 0..STRETCH {
+            push(1)?;
+        }
+        if !stopwatch.lap() {
+            break;
+        }
+    }
     let sent = push(STOP)?;
     head_word.store(sent, Release);
-    spin::<false>(|| tail_word.load(Acquire) == sent)?;
-    Ok(Round::mean(sent - WARM_UP, clock.nanoseconds(ticks() - start)))
+    Ok(stopwatch.finish(STRETCH))
 }
 
 pub(super) fn answer<const WORDS: usize>(memory: &Shared) -> Result<(), Failure> {
