@@ -304,3 +304,110 @@ const _: () = {
     assert!(size_of::<Detach>() == 24);
     assert!(size_of::<Buffer>() == 48);
 };
+
+#[cfg(all(test, not(loom)))]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const KINDS: [u16; 2] = [kind::DETACH, kind::BUFFER];
+
+    fn detach() -> Detach {
+        Detach { head: Detach::make_head(kind::DETACH, 0), consumed: 7 }
+    }
+
+    /// Decodes as every message; none may panic.
+    fn decode_all(bytes: &[u8], kinds: &[u16]) -> usize {
+        let decoded = [
+            Hello::decode(bytes, kinds).is_ok(),
+            Welcome::decode(bytes, kinds).is_ok(),
+            Attach::decode(bytes, kinds).is_ok(),
+            Plain::decode(bytes, kinds).is_ok(),
+            Detach::decode(bytes, kinds).is_ok(),
+            Buffer::decode(bytes, kinds).is_ok(),
+        ];
+        decoded.into_iter().filter(|decoded| *decoded).count()
+    }
+
+    proptest! {
+        #[test]
+        fn garbage_is_no_message(bytes in prop::collection::vec(any::<u8>(), 0..1024)) {
+            let magic = bytes.len() >= 4 && bytes[..4] == MAGIC.to_ne_bytes();
+            prop_assert!(magic || decode_all(&bytes, &KINDS) == 0);
+        }
+
+        #[test]
+        fn a_changed_head_is_refused(at in 0..size_of::<Head>() - 4, bit in 0..8_u32) {
+            let mut bytes = bytemuck::bytes_of(&detach()).to_vec();
+            bytes[at] ^= 1 << bit;
+            prop_assert!(Detach::decode(&bytes, &[kind::DETACH]).is_err());
+        }
+
+        #[test]
+        fn wrong_lengths_are_refused(size in 0..1024_usize, claim in any::<u32>(), honest in any::<bool>()) {
+            let mut message = detach();
+            message.head.size = if honest { size as u32 } else { claim };
+            let mut bytes = bytemuck::bytes_of(&message).to_vec();
+            bytes.resize(size, 0);
+            let right = size == size_of::<Detach>() && message.head.size as usize == size;
+            prop_assert_eq!(Detach::decode(&bytes, &[kind::DETACH]).is_ok(), right);
+            // Attach has the same size, and the caller says which kinds it takes.
+            prop_assert!(Attach::decode(&bytes, &[kind::ATTACH]).is_err());
+        }
+
+        #[test]
+        fn mutated_messages_do_not_panic(kind in 0..14_u16, size in 0..800_u32, bytes in prop::collection::vec(any::<u8>(), 800)) {
+            let head = Head { magic: MAGIC, version: VERSION, kind, size, descriptors: 0 };
+            let mut bytes = bytes;
+            bytes[..size_of::<Head>()].copy_from_slice(bytemuck::bytes_of(&head));
+            bytes.truncate(size as usize);
+            let kinds: Vec<u16> = (0..14).collect();
+            // Attach and Detach have one size; no others have.
+            prop_assert!(decode_all(&bytes, &kinds) <= 2);
+        }
+
+        #[test]
+        fn text_fields_keep_what_fits(text in "\\PC{0,40}", tail in any::<[u8; 4]>()) {
+            let field: [u8; 32] = put_text(&text);
+            let got = get_text(&field);
+            prop_assert!(text.starts_with(&got));
+            prop_assert!(got.len() == text.len() || got.len() + 4 > 32);
+            // Bytes of a peer, which need not be text.
+            let mut bytes = field.to_vec();
+            bytes.extend(tail);
+            get_text(&bytes);
+        }
+    }
+
+    #[test]
+    fn errors_say_what_came_and_what_was_expected() {
+        let refuse = |change: fn(&mut Detach), words: &str| {
+            let mut message = detach();
+            change(&mut message);
+            let error = Detach::decode(bytemuck::bytes_of(&message), &KINDS).unwrap_err();
+            assert!(error.contains(words), "{error}");
+        };
+        refuse(|message| message.head.magic = 0x1234, "0x1234");
+        refuse(|message| message.head.version = 2, "version 2");
+        refuse(|message| message.head.kind = 3, "kind 3 where [7, 9]");
+        refuse(|message| message.head.size = 25, "says 25, and must have 24");
+        assert!(Detach::decode(&[1, 2], &KINDS).unwrap_err().contains("2 bytes"));
+    }
+
+    #[test]
+    fn unaligned_messages_decode() {
+        let mut bytes = vec![0; 1];
+        bytes.extend(bytemuck::bytes_of(&detach()));
+        assert_eq!(Detach::decode(&bytes[1..], &KINDS).unwrap().consumed, 7);
+    }
+
+    #[test]
+    fn the_release_ring_has_room_for_every_slot_and_more() {
+        for capacity in (1..100).chain([1024, 65_536]) {
+            let length = release_length(capacity);
+            assert!(length.is_power_of_two() && length >= capacity + 32, "{capacity}: {length}");
+        }
+    }
+}

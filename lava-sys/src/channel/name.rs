@@ -53,3 +53,66 @@ impl std::fmt::Display for Name {
         f.write_str(&self.0)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn names_survive_their_file(text in "[a-zA-Z0-9][a-zA-Z0-9._-]{0,9}(/[a-zA-Z0-9][a-zA-Z0-9._-]{0,9}){0,3}") {
+            let name = Name::new(&text).unwrap();
+            prop_assert_eq!(name.as_str(), &text);
+            prop_assert!(!name.file().contains('/'));
+            prop_assert_eq!(Name::from_file(&name.file()), Some(name));
+        }
+
+        #[test]
+        fn any_text_is_refused_or_safe_as_a_file_name(text in "\\PC{0,70}|[a./+\\x00-]{0,70}") {
+            match Name::new(&text) {
+                Ok(name) => {
+                    let file = name.file();
+                    let plain = |c: char| c.is_ascii_alphanumeric() || ".+_-".contains(c);
+                    prop_assert!((1..=LAVA_NAME_MAX).contains(&file.len()));
+                    prop_assert!(file.chars().all(plain) && !file.starts_with('.'));
+                }
+                Err(error) => {
+                    prop_assert_eq!(error.status, crate::types::LAVA_ERROR_INVALID_ARGUMENT);
+                    prop_assert_eq!(error.value, text.len() as u64);
+                }
+            }
+            Name::from_file(&text);
+        }
+
+        #[test]
+        fn different_names_have_different_files(a in "[ab./_-]{1,6}", b in "[ab./_-]{1,6}") {
+            if let (Ok(a), Ok(b)) = (Name::new(&a), Name::new(&b)) {
+                prop_assert_eq!(a == b, a.file() == b.file());
+            }
+        }
+    }
+
+    #[test]
+    fn wrong_names_say_why() {
+        for (text, words) in [
+            ("", "has 0 bytes"),
+            (&"x".repeat(LAVA_NAME_MAX + 1), "has 65 bytes"),
+            ("a b", "has the character ' '"),
+            ("a+b", "has the character '+'"),
+            ("a\nb", "has the character '\\n'"),
+            ("naïve", "has the character 'ï'"),
+            ("../a", "does not begin with a letter or digit"),
+            ("a//b", "does not begin with a letter or digit"),
+            ("a/", "does not begin with a letter or digit"),
+            (".", "does not begin with a letter or digit"),
+        ] {
+            let error = Name::new(text).unwrap_err();
+            assert!(error.message.contains(words), "{error}");
+        }
+        assert!(Name::new(&"x".repeat(LAVA_NAME_MAX)).is_ok());
+        assert_eq!(Name::from_file("a/b"), None);
+    }
+}

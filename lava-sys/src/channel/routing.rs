@@ -99,3 +99,102 @@ fn unwanted(transport: Transport, ends: &Ends<'_>) -> Option<String> {
     }
     None
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::types::*;
+
+    fn report(scope: Scope) -> Report {
+        let text = "the reason\nevidence".to_owned();
+        Report { scope, decided_by: 0, agrees: 0, differs: 0, text }
+    }
+
+    /// Every combination of what is known: each gives a transport that is allowed, or a reason for each that is not.
+    #[test]
+    fn every_case_has_a_reason_and_keeps_the_requirements() {
+        let all = LAVA_TRANSPORT_SHM
+            | LAVA_TRANSPORT_VULKAN
+            | LAVA_TRANSPORT_STAGED
+            | LAVA_TRANSPORT_PEER
+            | LAVA_TRANSPORT_MPI;
+        for scope in [Scope::Local, Scope::Remote] {
+            for pool_on_device in [false, true] {
+                for consumer_accepts in 0..=all {
+                    for producer_accepts in [0, LAVA_TRANSPORT_SHM, LAVA_TRANSPORT_MPI, all] {
+                        for max_copies in [0, 1, u32::MAX] {
+                            check(&Ends {
+                                pool_on_device,
+                                scope: &report(scope),
+                                consumer_accepts,
+                                producer_accepts,
+                                max_copies,
+                            });
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn check(ends: &Ends<'_>) {
+        let route = choose(ends);
+        let before = match route.transport {
+            Some(chosen) => {
+                let accepted = |set: u32| set == 0 || set & chosen.number() != 0;
+                assert!(accepted(ends.consumer_accepts) && accepted(ends.producer_accepts));
+                assert!(chosen.copies() <= ends.max_copies);
+                assert_eq!(ends.scope.scope == Scope::Local, chosen != Transport::Mpi);
+                assert!(route.reason.contains("the reason") && !route.reason.contains("evidence"));
+                Transport::ALL.iter().position(|one| *one == chosen).unwrap()
+            }
+            None => {
+                for one in Transport::ALL {
+                    assert!(route.reason.contains(one.name()), "{}", route.reason);
+                }
+                Transport::ALL.len()
+            }
+        };
+        // Exactly those that are preferred to the chosen one were rejected, in order, each with its reason.
+        let rejected: Vec<Transport> = route.rejections.iter().map(|one| one.transport).collect();
+        assert_eq!(rejected, Transport::ALL[..before]);
+        assert!(route.rejections.iter().all(|one| !one.reason.is_empty()));
+    }
+
+    fn local(consumer_accepts: u32, producer_accepts: u32, max_copies: u32) -> Route {
+        let scope = report(Scope::Local);
+        choose(&Ends {
+            pool_on_device: false,
+            scope: &scope,
+            consumer_accepts,
+            producer_accepts,
+            max_copies,
+        })
+    }
+
+    #[test]
+    fn host_memory_on_one_host_goes_by_shm_without_a_copy() {
+        assert_eq!(local(0, 0, 0).transport, Some(Transport::Shm));
+        assert_eq!(local(LAVA_TRANSPORT_SHM, LAVA_TRANSPORT_SHM, 0).transport, Some(Transport::Shm));
+    }
+
+    #[test]
+    fn a_requirement_that_cannot_be_had_is_named() {
+        let refused = |route: Route, words: &str| {
+            assert_eq!(route.transport, None);
+            assert!(route.reason.contains(words), "{}", route.reason);
+        };
+        refused(local(LAVA_TRANSPORT_VULKAN, 0, 9), "shm: the consumer requires vulkan");
+        refused(local(0, LAVA_TRANSPORT_MPI, 9), "shm: the producer requires mpi");
+        let scope = report(Scope::Remote);
+        let remote = Ends {
+            pool_on_device: false,
+            scope: &scope,
+            consumer_accepts: LAVA_TRANSPORT_SHM,
+            producer_accepts: 0,
+            max_copies: 0,
+        };
+        refused(choose(&remote), "shm: the two cannot share memory");
+    }
+}

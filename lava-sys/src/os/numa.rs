@@ -133,7 +133,7 @@ mod tests {
     fn a_node_that_does_not_exist_is_refused() {
         let mapping = Mapping::private(4096).unwrap();
         let absent = nodes().last().unwrap() + 1;
-        assert_eq!(bind(&mapping, absent).unwrap_err().value, absent.into());
+        assert_eq!(bind(&mapping, absent).unwrap_err().value, u64::from(absent));
         assert!(bind(&mapping, u32::MAX).unwrap_err().message.contains("4294967295"));
     }
 }

@@ -52,7 +52,7 @@ impl Descriptor {
     }
 
     /// The eight words that publish this descriptor at `position`.
-    #[inline]
+    #[inline(always)]
     pub fn encode(&self, position: u64) -> [u64; 8] {
         let stamp = stamp(position);
         let mut flags = 0;
@@ -86,7 +86,7 @@ impl Descriptor {
 
     /// Reads what a peer published. None if it is none that a correct peer can have written; ranges of slots and
     /// buffers are for the caller to check.
-    #[inline]
+    #[inline(always)]
     pub fn decode(words: &[u64; 8]) -> Option<Self> {
         let [first, sequence, timestamp_ns, ..] = *words;
         let flags = (first >> 48) as u16;
@@ -129,4 +129,87 @@ impl Descriptor {
 #[inline(always)]
 pub const fn stamp(position: u64) -> u32 {
     (position as u32).wrapping_add(1)
+}
+
+#[cfg(all(test, not(loom)))]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn descriptor() -> impl Strategy<Value = Descriptor> {
+        let payload = prop_oneof![
+            (any::<[u64; INLINE_WORDS]>(), 0..=LAVA_FRAME_INLINE_SIZE as u8)
+                .prop_map(|(words, size)| Payload::Inline { words, size }),
+            (any::<u32>(), any::<u32>(), any::<u64>(), any::<u64>()).prop_map(
+                |(slot, buffer, offset, size)| Payload::Slot { slot, buffer, offset, size }
+            ),
+        ];
+        (any::<u64>(), any::<u64>(), prop_oneof![Just(0), any::<u64>()], any::<bool>(), payload)
+            .prop_map(|(sequence, timestamp_ns, tag, tensor, payload)| {
+                let mut descriptor = Descriptor { sequence, timestamp_ns, tag, tensor, payload };
+                // What the channel never sends: it takes a slot instead.
+                if let Payload::Inline { words, size } = &mut descriptor.payload {
+                    descriptor.tensor = false;
+                    if tag != 0 {
+                        *size = (*size).min(INLINE_SIZE_WITH_TAG as u8);
+                        words[INLINE_WORDS - 1] = 0;
+                    }
+                }
+                descriptor
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_is_decoded(descriptor in descriptor(), position in any::<u64>()) {
+            let words = descriptor.encode(position);
+            prop_assert_eq!(words[0] as u32, stamp(position));
+            prop_assert_eq!(Descriptor::decode(&words), Some(descriptor));
+        }
+
+        #[test]
+        fn garbage_is_refused_or_within_bounds(words in any::<[u64; 8]>(), kind in 0..4_u64, flags in 0..8_u64, likely in any::<bool>()) {
+            let mut words = words;
+            if likely {
+                words[0] = words[0] & 0xff00_ffff_ffff | kind << 32 | flags << 48;
+            }
+            if let Some(descriptor) = Descriptor::decode(&words) {
+                if let Payload::Inline { size, .. } = descriptor.payload {
+                    let most = if descriptor.tag == 0 { LAVA_FRAME_INLINE_SIZE } else { INLINE_SIZE_WITH_TAG };
+                    prop_assert!(usize::from(size) <= most);
+                    prop_assert!(!descriptor.tensor);
+                    prop_assert_eq!(u64::from(size), descriptor.size());
+                }
+                let position = u64::from((words[0] as u32).wrapping_sub(1));
+                prop_assert_eq!(Descriptor::decode(&descriptor.encode(position)), Some(descriptor));
+            }
+        }
+    }
+
+    /// The consumer relies on it: whether a mixture of two descriptors decodes, is decided by its first word.
+    #[test]
+    fn the_first_word_decides_whether_a_line_decodes() {
+        for first in (0..=u8::MAX).flat_map(|kind| {
+            [0, 1, 2, 3, 4, 8].map(|flags: u64| u64::from(kind) << 32 | 33 << 40 | flags << 48)
+        }) {
+            let decodes = |fill: u64| {
+                let mut words = [fill; 8];
+                words[0] = first;
+                Descriptor::decode(&words).is_some()
+            };
+            assert_eq!(decodes(0), decodes(u64::MAX), "{first:#x}");
+        }
+    }
+
+    #[test]
+    fn neighbouring_laps_have_different_stamps() {
+        for position in [0, 1, u64::from(u32::MAX) - 1, u64::from(u32::MAX), 1 << 32, u64::MAX - 9] {
+            for length in [1, 2, 1 << 16, 1 << 31] {
+                assert_ne!(stamp(position), stamp(position.wrapping_add(length)));
+            }
+        }
+        assert_eq!(stamp(u64::from(u32::MAX)), 0);
+    }
 }
