@@ -287,3 +287,71 @@ pub(super) unsafe fn write_text(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error_of(struct_size: usize) -> lava_error {
+        lava_error {
+            struct_size: struct_size as u32,
+            status: 0,
+            os_errno: -1,
+            vk_result: -1,
+            value: u64::MAX,
+            message: [b'?' as c_char; LAVA_ERROR_MESSAGE_SIZE],
+        }
+    }
+
+    fn text_of(error: &lava_error) -> String {
+        let bytes: Vec<u8> = error.message.iter().map(|byte| *byte as u8).collect();
+        let end = bytes.iter().position(|byte| *byte == 0).expect("a NUL");
+        String::from_utf8(bytes[..end].to_vec()).expect("UTF-8")
+    }
+
+    #[test]
+    fn a_panic_in_a_control_function_becomes_an_internal_error_with_its_message() {
+        let mut error = error_of(size_of::<lava_error>());
+        let number = 42;
+        assert_eq!(control(&mut error, || panic!("broken {number}")), LAVA_ERROR_INTERNAL);
+        assert_eq!(error.status, LAVA_ERROR_INTERNAL);
+        assert!(text_of(&error).contains("broken 42"), "{}", text_of(&error));
+        assert_eq!(control(&mut error, || panic!("plain")), LAVA_ERROR_INTERNAL);
+        assert!(text_of(&error).contains("plain"), "{}", text_of(&error));
+        assert_eq!(control(&mut error, || std::panic::panic_any(7)), LAVA_ERROR_INTERNAL);
+        assert!(text_of(&error).contains("without a message"), "{}", text_of(&error));
+        assert_eq!(control(std::ptr::null_mut(), || panic!("nobody listens")), LAVA_ERROR_INTERNAL);
+    }
+
+    #[test]
+    fn a_panic_in_a_hot_function_becomes_an_internal_status() {
+        assert_eq!(hot(|| panic!("broken")), LAVA_ERROR_INTERNAL);
+        assert_eq!(hot(|| Err(LAVA_WOULD_BLOCK)), LAVA_WOULD_BLOCK);
+        assert_eq!(hot(|| Ok(())), LAVA_OK);
+    }
+
+    #[test]
+    fn a_panic_in_a_getter_or_destructor_gives_the_default() {
+        assert_eq!(quiet(|| -> u64 { panic!("broken") }), 0);
+        quiet::<()>(|| panic!("broken"));
+        assert_eq!(quiet(|| 5), 5);
+    }
+
+    #[test]
+    fn success_leaves_the_error_alone() {
+        let mut error = error_of(size_of::<lava_error>());
+        assert_eq!(control(&mut error, || Ok(LAVA_TIMED_OUT)), LAVA_TIMED_OUT);
+        assert_eq!((error.status, error.value, error.message[0]), (0, u64::MAX, b'?' as c_char));
+    }
+
+    #[test]
+    fn texts_are_cut_at_a_character() {
+        let mut place = [1 as c_char; 5];
+        copy_text("ab\u{20ac}cd", &mut place);
+        assert_eq!(place.map(|byte| byte as u8)[..3], *b"ab\0");
+        copy_text("abc\u{e9}", &mut place);
+        assert_eq!(place.map(|byte| byte as u8)[..4], *b"abc\0");
+        copy_text("abcd", &mut place);
+        assert_eq!(place.map(|byte| byte as u8), *b"abcd\0");
+    }
+}
