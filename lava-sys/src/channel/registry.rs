@@ -83,3 +83,60 @@ impl Registry {
             .map(|index| index as u32 + 1)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::log::Log;
+    use crate::memory::{Memory, MemoryContext, Request};
+
+    fn buffer() -> Arc<Buffer> {
+        let request = Request {
+            memory: Memory::Standard,
+            size: 64,
+            alignment: 0,
+            flags: 0,
+            numa_node: None,
+            fallback: Vec::new(),
+            peer: None,
+        };
+        Arc::new(Buffer::allocate(&request, &MemoryContext::new(Log::none())).unwrap())
+    }
+
+    #[test]
+    fn a_number_is_kept_while_somebody_can_use_the_buffer_and_never_used_again() {
+        let (mut pool, mut registry) = (Pool::new(2), Registry::new(2));
+        let (first, second) = (buffer(), buffer());
+        assert_eq!(registry.number(&first, &pool).unwrap(), (1, vec![]));
+        assert_eq!(registry.number(&second, &pool).unwrap(), (2, vec![]));
+        assert_eq!(registry.number(&first, &pool).unwrap(), (1, vec![]));
+        assert_eq!(registry.find(&second), Some(2));
+        let slot = pool.take().unwrap();
+        registry.note(slot, 1);
+        pool.publish(slot, 0b1);
+        // Nobody can send either any more, but a consumer has a frame of the first.
+        drop((first, second));
+        assert!(registry.is_held(1, &pool) && !registry.is_held(2, &pool));
+        let third = buffer();
+        assert_eq!(registry.number(&third, &pool).unwrap(), (3, vec![2]));
+        assert!(pool.release(slot, 0b1) && !registry.is_held(1, &pool));
+        assert_eq!(registry.number(&buffer(), &pool).unwrap(), (4, vec![1]));
+        assert_eq!(registry.find(&third), Some(3));
+    }
+
+    #[test]
+    fn too_many_buffers_are_refused_until_one_goes() {
+        let (pool, mut registry) = (Pool::new(1), Registry::new(1));
+        let mut kept: Vec<_> = (0..BUFFERS_MAX).map(|_| buffer()).collect();
+        for one in &kept {
+            registry.number(one, &pool).unwrap();
+        }
+        let one_more = buffer();
+        let error = registry.number(&one_more, &pool).unwrap_err();
+        assert_eq!((error.status, error.value), (LAVA_ERROR_UNSUPPORTED, BUFFERS_MAX as u64));
+        kept.remove(7);
+        let number = BUFFERS_MAX as u32 + 1;
+        assert_eq!(registry.number(&one_more, &pool).unwrap(), (number, vec![8]));
+    }
+}

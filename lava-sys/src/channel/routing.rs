@@ -176,7 +176,10 @@ mod tests {
     #[test]
     fn host_memory_on_one_host_goes_by_shm_without_a_copy() {
         assert_eq!(local(0, 0, 0).transport, Some(Transport::Shm));
-        assert_eq!(local(LAVA_TRANSPORT_SHM, LAVA_TRANSPORT_SHM, 0).transport, Some(Transport::Shm));
+        assert_eq!(
+            local(LAVA_TRANSPORT_SHM, LAVA_TRANSPORT_SHM, 0).transport,
+            Some(Transport::Shm)
+        );
     }
 
     #[test]

@@ -112,9 +112,12 @@ mod tests {
 
     #[test]
     fn wrong_values_name_the_variable() {
-        for (name, value) in
-            [("LAVA_SPIN_NS", "fast"), ("LAVA_SPIN_NS", "-1"), ("LAVA_SCOPE", "x"), ("LAVA_LOG", "x")]
-        {
+        for (name, value) in [
+            ("LAVA_SPIN_NS", "fast"),
+            ("LAVA_SPIN_NS", "-1"),
+            ("LAVA_SCOPE", "x"),
+            ("LAVA_LOG", "x"),
+        ] {
             let error = set(name, value).unwrap_err();
             assert!(error.message.contains(name) && error.message.contains(value), "{error}");
         }

@@ -205,7 +205,8 @@ mod tests {
 
     #[test]
     fn neighbouring_laps_have_different_stamps() {
-        for position in [0, 1, u64::from(u32::MAX) - 1, u64::from(u32::MAX), 1 << 32, u64::MAX - 9] {
+        for position in [0, 1, u64::from(u32::MAX) - 1, u64::from(u32::MAX), 1 << 32, u64::MAX - 9]
+        {
             for length in [1, 2, 1 << 16, 1 << 31] {
                 assert_ne!(stamp(position), stamp(position.wrapping_add(length)));
             }

@@ -238,3 +238,246 @@ impl Drop for Frames {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::mpsc;
+    use std::sync::{Arc, Mutex, Weak};
+
+    use proptest::prelude::*;
+
+    use super::super::Released;
+    use super::*;
+    use crate::log::Log;
+    use crate::memory::{Memory, MemoryContext, Request};
+    use crate::types::*;
+
+    /// Notes what is given back.
+    #[derive(Debug, Default)]
+    struct Notes(Mutex<Vec<Released>>);
+
+    impl Returns for Notes {
+        fn release(&self, released: &[Released]) {
+            self.0.lock().unwrap().extend_from_slice(released);
+        }
+
+        fn wakes(&self) -> u64 {
+            0
+        }
+    }
+
+    fn buffer() -> Arc<Buffer> {
+        let request = Request {
+            memory: Memory::Standard,
+            size: 4096,
+            alignment: 0,
+            flags: 0,
+            numa_node: None,
+            fallback: Vec::new(),
+            peer: None,
+        };
+        Arc::new(Buffer::allocate(&request, &MemoryContext::new(Log::none())).unwrap())
+    }
+
+    /// A consumer's slab; the weak pointer ends with it.
+    struct World {
+        frames: Option<Frames>,
+        notes: Arc<Notes>,
+        alive: Weak<()>,
+        pool: Arc<Buffer>,
+        position: u64,
+    }
+
+    impl World {
+        fn new(count: usize) -> Self {
+            let (notes, keep, pool) = (Arc::<Notes>::default(), Arc::new(()), buffer());
+            let alive = Arc::downgrade(&keep);
+            let side = Side::Consumer {
+                transport: Transport::Shm,
+                pool: Arc::clone(&pool),
+                returns: Arc::clone(&notes) as Arc<dyn Returns>,
+                keep,
+            };
+            Self { frames: Some(Frames::new(side, count)), notes, alive, pool, position: 0 }
+        }
+
+        /// A received frame in the slot with its position's number.
+        fn receive(&mut self) -> FrameRef {
+            let mut frame = self.frames.as_mut().unwrap().take(|_| ());
+            let data = self.pool.data().unwrap();
+            frame.cell_mut().start_slot(self.position as u32, self.position, data, 8);
+            self.position += 1;
+            frame
+        }
+
+        fn released(&self) -> Vec<u64> {
+            let notes = self.notes.0.lock().unwrap();
+            assert!(notes.iter().all(|one| u64::from(one.slot) == one.position));
+            let mut positions: Vec<u64> = notes.iter().map(|one| one.position).collect();
+            positions.sort_unstable();
+            positions
+        }
+
+        fn held(&self) -> u64 {
+            self.frames.as_ref().unwrap().held()
+        }
+    }
+
+    fn release(frame: FrameRef) -> crate::error::Hot<()> {
+        // SAFETY: the tests keep the slab alive whenever they release a frame twice.
+        unsafe { FrameCell::release(frame.as_ptr()) }
+    }
+
+    fn release_many(frames: &[FrameRef]) -> crate::error::Hot<()> {
+        let cells: Vec<_> = frames.iter().map(|frame| frame.as_ptr()).collect();
+        // SAFETY: as above.
+        unsafe { FrameCell::release_many(&cells) }
+    }
+
+    #[test]
+    fn a_frame_outlives_its_owner_and_the_last_one_frees_it() {
+        let mut world = World::new(1);
+        let held: Vec<FrameRef> = (0..100).map(|_| world.receive()).collect();
+        world.frames = None;
+        for (index, frame) in held.iter().enumerate() {
+            assert!(world.alive.upgrade().is_some(), "freed with {} frames held", 100 - index);
+            assert_eq!(frame.cell().info().size, 8);
+            release(*frame).unwrap();
+        }
+        assert!(world.alive.upgrade().is_none());
+        assert_eq!(world.released(), (0..100).collect::<Vec<_>>());
+        World::new(3).frames = None;
+    }
+
+    #[test]
+    fn a_second_release_is_refused() {
+        let mut world = World::new(2);
+        let (first, second) = (world.receive(), world.receive());
+        release(first).unwrap();
+        assert_eq!(release(first), Err(LAVA_ERROR_INVALID_HANDLE));
+        assert_eq!(release_many(&[first, second, second]), Err(LAVA_ERROR_INVALID_HANDLE));
+        assert_eq!((world.released(), world.held()), (vec![0, 1], 0));
+        // SAFETY: null is refused before it is used.
+        let null = unsafe { FrameCell::release_many(&[std::ptr::null_mut()]) };
+        assert_eq!(null, Err(LAVA_ERROR_INVALID_POINTER));
+        world.frames = None;
+        assert!(world.alive.upgrade().is_none());
+    }
+
+    #[test]
+    fn threads_release_what_one_thread_takes() {
+        const THREADS: u64 = 4;
+        const EACH: u64 = 3000;
+        let mut world = World::new(8);
+        let alive = world.alive.clone();
+        let threads: Vec<_> = (0..THREADS)
+            .map(|thread| {
+                let (sender, receiver) = mpsc::sync_channel::<FrameRef>(64);
+                let work = move || {
+                    while let Ok(frame) = receiver.recv() {
+                        if thread % 2 == 0 {
+                            release(frame).unwrap();
+                        } else {
+                            let more: Vec<_> = receiver.try_iter().collect();
+                            release_many(&[&[frame], &more[..]].concat()).unwrap();
+                        }
+                    }
+                };
+                (sender, std::thread::spawn(work))
+            })
+            .collect();
+        for turn in 0..EACH {
+            for (sender, _) in &threads {
+                sender.send(world.receive()).unwrap();
+            }
+            if turn == EACH - 1 {
+                // The last frames are released after, while or before this.
+                world.frames = None;
+            }
+        }
+        for (sender, thread) in threads {
+            drop(sender);
+            thread.join().unwrap();
+        }
+        assert_eq!(world.released(), (0..THREADS * EACH).collect::<Vec<_>>());
+        assert!(alive.upgrade().is_none());
+    }
+
+    #[test]
+    fn a_registered_buffer_stays_until_its_frame_is_released() {
+        let mut world = World::new(1);
+        let registered = buffer();
+        let weak = Arc::downgrade(&registered);
+        let mut frame = world.frames.as_mut().unwrap().take(|_| ());
+        let data = registered.data().unwrap();
+        frame.cell_mut().start_registered(0, 0, data, 16, registered);
+        assert_eq!(frame.cell().buffer().unwrap().1, 0);
+        assert!(frame.cell().info().flags & LAVA_FRAME_BUFFER != 0 && weak.upgrade().is_some());
+        release(frame).unwrap();
+        assert!(weak.upgrade().is_none());
+        // The cell serves again, for the pool.
+        let again = world.receive();
+        assert!(Arc::ptr_eq(&again.cell().buffer().unwrap().0, &world.pool));
+        release(again).unwrap();
+    }
+
+    #[test]
+    fn a_loan_that_is_released_unsent_gives_its_slot_back() {
+        let pool = buffer();
+        let data = pool.data().unwrap();
+        let mut frames = Frames::new(Side::Producer { pool }, 2);
+        let mut loans: Vec<FrameRef> = (0..5)
+            .map(|slot| {
+                let mut frame = frames.take(|_| ());
+                frame.cell_mut().start_loan(Some((slot, data)), 1, 64);
+                frame
+            })
+            .collect();
+        frames.put_back(loans.remove(2));
+        release_many(&loans).unwrap();
+        let mut slots = Vec::new();
+        frames.collect(|slot| slots.push(slot));
+        slots.sort_unstable();
+        assert_eq!((slots, frames.held()), (vec![0, 1, 3, 4], 0));
+        frames.collect(|slot| panic!("slot {slot} twice"));
+    }
+
+    proptest! {
+        #[test]
+        fn counts_follow_what_is_taken_and_released(steps in prop::collection::vec((0..4_u8, any::<usize>()), 0..120), close_at in 0..120_usize) {
+            let mut world = World::new(1);
+            let (mut held, mut released) = (Vec::new(), Vec::new());
+            for (index, (step, choice)) in steps.into_iter().enumerate() {
+                if index == close_at {
+                    world.frames = None;
+                }
+                match step {
+                    0 | 1 if world.frames.is_some() => held.push((world.position, world.receive())),
+                    2 if !held.is_empty() => {
+                        let (position, frame) = held.swap_remove(choice % held.len());
+                        release(frame).unwrap();
+                        released.push(position);
+                    }
+                    3 => {
+                        let gone = held.split_off(held.len() - choice % (held.len() + 1));
+                        release_many(&gone.iter().map(|(_, frame)| *frame).collect::<Vec<_>>()).unwrap();
+                        released.extend(gone.iter().map(|(position, _)| *position));
+                    }
+                    _ => {}
+                }
+                if world.frames.is_some() {
+                    prop_assert_eq!(world.held(), held.len() as u64);
+                }
+                prop_assert_eq!(world.alive.upgrade().is_some(), world.frames.is_some() || !held.is_empty());
+            }
+            released.sort_unstable();
+            prop_assert_eq!(world.released(), released);
+            world.frames = None;
+            for (_, frame) in held {
+                release(frame).unwrap();
+            }
+            prop_assert!(world.alive.upgrade().is_none());
+        }
+    }
+}

@@ -202,7 +202,8 @@ mod tests {
             ]
         };
         let numbers = || prop::collection::vec(number(), LAVA_TENSOR_MAX_DIMENSIONS);
-        let kind = (0..12_u8, prop_oneof![Just(8_u8), Just(16), Just(64), any::<u8>()], any::<u16>());
+        let kind =
+            (0..12_u8, prop_oneof![Just(8_u8), Just(16), Just(64), any::<u8>()], any::<u16>());
         (kind, 0..10_u32, 0..3_u32, number(), numbers(), numbers(), any::<bool>()).prop_map(
             |((dtype, bits, lanes), dimensions, has_strides, offset, shape, strides, tidy)| {
                 let mut tensor = tensor(&shape, Some(&strides));
@@ -275,8 +276,7 @@ mod tests {
             let strides = [i64::MAX, i64::MAX, third];
             for sign in [1, -1] {
                 let strides = strides.map(|stride| stride * sign);
-                let tensor =
-                    lava_tensor { byte_offset: offset, ..tensor(&shape, Some(&strides)) };
+                let tensor = lava_tensor { byte_offset: offset, ..tensor(&shape, Some(&strides)) };
                 assert_eq!(check(&tensor, u64::MAX).unwrap_err().status, LAVA_ERROR_TOO_LARGE);
             }
         }
