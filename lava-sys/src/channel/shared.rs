@@ -63,6 +63,32 @@ struct Mailbox {
     live: Vec<Arc<Stats>>,
 }
 
+impl Mailbox {
+    /// Adds an event. What peers can do again and again must not pile up while the producer's thread is busy elsewhere:
+    /// a consumer leaves once, and one that comes and goes before it is looked at leaves nothing.
+    fn add(&mut self, event: Event) {
+        let id = event.id();
+        match &event {
+            Event::Connected(new) => self.live.push(Arc::clone(&new.stats)),
+            Event::Detached { .. } => {
+                let left = |event: &Event| matches!(event, Event::Detached { .. });
+                if self.events.iter().any(|event| left(event) && event.id() == id) {
+                    return;
+                }
+            }
+            Event::Gone { .. } => {
+                self.live.retain(|stats| stats.id != id);
+                let came = |event: &Event| matches!(event, Event::Connected(_));
+                if self.events.iter().any(|event| came(event) && event.id() == id) {
+                    self.events.retain(|event| event.id() != id);
+                    return;
+                }
+            }
+        }
+        self.events.push(event);
+    }
+}
+
 /// What the service thread tells the producer's thread.
 pub enum Event {
     Connected(Box<NewConnection>),
@@ -75,6 +101,16 @@ pub enum Event {
     Gone {
         id: u64,
     },
+}
+
+impl Event {
+    /// The connection that it is about.
+    fn id(&self) -> u64 {
+        match self {
+            Self::Connected(new) => new.id,
+            Self::Detached { id, .. } | Self::Gone { id } => *id,
+        }
+    }
 }
 
 /// A connection whose handshake is done.
@@ -187,12 +223,7 @@ impl ChannelShared {
             if mailbox.closed {
                 return None;
             }
-            match &event {
-                Event::Connected(new) => mailbox.live.push(Arc::clone(&new.stats)),
-                Event::Gone { id } => mailbox.live.retain(|stats| stats.id != *id),
-                Event::Detached { .. } => {}
-            }
-            mailbox.events.push(event);
+            mailbox.add(event);
             self.events.fetch_add(1, Ordering::Release);
             announce()
         };
