@@ -5,6 +5,8 @@
 //! a part) starts it, limits its time, and looks for what is left. A scene starts its actors the same way.
 
 mod directories;
+mod idle;
+mod lifetimes;
 mod limits;
 mod names;
 mod smoke;
@@ -17,12 +19,20 @@ use support::stage::{self, Scene};
 
 /// Every scene, as `FILE/NAME`.
 fn scenes() -> Vec<Scene> {
-    [smoke::SCENES, names::SCENES, directories::SCENES, limits::SCENES].concat()
+    [
+        smoke::SCENES,
+        names::SCENES,
+        directories::SCENES,
+        limits::SCENES,
+        lifetimes::SCENES,
+        idle::SCENES,
+    ]
+    .concat()
 }
 
 /// What processes that scenes start can be.
 fn roles() -> Vec<Role> {
-    [smoke::ROLES, names::ROLES, limits::ROLES].concat()
+    [smoke::ROLES, names::ROLES, limits::ROLES, lifetimes::ROLES].concat()
 }
 
 fn main() {

@@ -4,6 +4,7 @@ pub(crate) mod actor;
 pub(crate) mod census;
 pub(crate) mod payload;
 pub(crate) mod place;
+pub(crate) mod pool;
 pub(crate) mod stage;
 pub(crate) mod system;
 
