@@ -181,6 +181,7 @@ fn handshake(
         peer_region,
         welcome.queue_length,
         welcome.release_length,
+        Arc::clone(&context.fork),
     );
     let scope = scope::decide(&here, &peer, context.forced, Rendezvous::Answered);
     Ok(Some(Established {

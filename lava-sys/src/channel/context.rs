@@ -33,7 +33,7 @@ const SPIN_NS: u64 = 50_000;
 pub struct Context {
     pub log: Log,
     pub directory: Arc<Directory>,
-    pub fork: ForkGuard,
+    pub fork: Arc<ForkGuard>,
     pub forced: Forced,
     pub spin_ns: u64,
     /// Random identity, never 0.
@@ -75,7 +75,7 @@ impl Context {
         Ok(Arc::new(Self {
             directory: Arc::new(directory),
             location,
-            fork: ForkGuard::new()?,
+            fork: Arc::new(ForkGuard::new()?),
             forced: options.forced.or(environment.forced).unwrap_or(Forced::Auto),
             spin_ns: options.spin_ns.or(environment.spin_ns).unwrap_or(default_spin),
             id,

@@ -16,6 +16,7 @@ use super::ring::descriptors::{Dropped, Popped, Reader, Regions, Writer};
 use super::ring::releases;
 use super::{Inlet, Outlet, Released, Returns};
 use crate::error::{Hot, Result};
+use crate::os::fork::ForkGuard;
 use crate::os::futex;
 use crate::os::mapping::{Access, Mapping};
 use crate::os::memfd;
@@ -219,6 +220,7 @@ pub struct ShmLink {
     releases: releases::Writer,
     seen: AtomicU64,
     wakes: AtomicU64,
+    fork: Arc<ForkGuard>,
     // Keep the memory behind the pointers above.
     _own: Mapping,
     _peer: Mapping,
@@ -226,13 +228,20 @@ pub struct ShmLink {
 
 impl ShmLink {
     /// `own` has [`consumer_region_size`] bytes, `peer` [`descriptor_region_size`].
-    pub fn new(own: Mapping, peer: Mapping, queue_length: u32, release_length: u32) -> Arc<Self> {
+    pub fn new(
+        own: Mapping,
+        peer: Mapping,
+        queue_length: u32,
+        release_length: u32,
+        fork: Arc<ForkGuard>,
+    ) -> Arc<Self> {
         let regions = regions(&peer, &own, queue_length);
         Arc::new(Self {
             regions,
             releases: releases::Writer::new(release_entries(&own, release_length), release_length),
             seen: AtomicU64::new(0),
             wakes: AtomicU64::new(0),
+            fork,
             _own: own,
             _peer: peer,
         })
@@ -264,6 +273,10 @@ impl ShmLink {
 impl Returns for ShmLink {
     #[inline]
     fn release(&self, released: &[Released]) {
+        // A forked child has the frame's handle, not the frame: the parent still reads it.
+        if self.fork.is_child() {
+            return;
+        }
         let first = self.releases.reserve(released.len() as u64);
         for (number, one) in (first..).zip(released) {
             self.releases.fill(number, one.slot, one.position);
