@@ -68,44 +68,23 @@ impl<T: Object> Drop for Handle<T> {
     }
 }
 
-// SAFETY: `lava_context_destroy` ends the ownership of a context.
-unsafe impl Object for lava_context {
-    unsafe fn destroy(object: *mut Self) {
-        // SAFETY: live and owned, by the trait's contract.
-        unsafe { lava_context_destroy(object) }
-    }
+macro_rules! objects {
+    ($($object:ident by $destroy:ident)*) => { $(
+        // SAFETY: the header says of this function that it ends the ownership of such an object.
+        unsafe impl Object for $object {
+            unsafe fn destroy(object: *mut Self) {
+                // SAFETY: live and owned, by the trait's contract. It cannot fail then.
+                let _ = unsafe { $destroy(object) };
+            }
+        }
+    )* };
 }
-
-// SAFETY: `lava_buffer_destroy` ends the ownership of a buffer.
-unsafe impl Object for lava_buffer {
-    unsafe fn destroy(object: *mut Self) {
-        // SAFETY: live and owned, by the trait's contract.
-        unsafe { lava_buffer_destroy(object) }
-    }
-}
-
-// SAFETY: `lava_producer_destroy` ends the ownership of a producer.
-unsafe impl Object for lava_producer {
-    unsafe fn destroy(object: *mut Self) {
-        // SAFETY: live and owned, by the trait's contract.
-        unsafe { lava_producer_destroy(object) }
-    }
-}
-
-// SAFETY: `lava_consumer_destroy` ends the ownership of a consumer.
-unsafe impl Object for lava_consumer {
-    unsafe fn destroy(object: *mut Self) {
-        // SAFETY: live and owned, by the trait's contract.
-        unsafe { lava_consumer_destroy(object) }
-    }
-}
-
-// SAFETY: `lava_frame_release` ends the ownership of a loan or a received frame.
-unsafe impl Object for lava_frame {
-    unsafe fn destroy(object: *mut Self) {
-        // SAFETY: live and owned, by the trait's contract. It cannot fail for a live frame.
-        unsafe { lava_frame_release(object) };
-    }
+objects! {
+    lava_context by lava_context_destroy
+    lava_buffer by lava_buffer_destroy
+    lava_producer by lava_producer_destroy
+    lava_consumer by lava_consumer_destroy
+    lava_frame by lava_frame_release
 }
 
 // SAFETY: header, `lava_context_*` and `lava_location_*`: "Threads: any thread".

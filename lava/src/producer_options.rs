@@ -19,7 +19,7 @@ pub enum Policy {
     DropOldest,
 }
 
-/// Options of [`Producer::create`].
+/// Options of [`Producer::create`](crate::Producer::create).
 #[derive(Clone, Debug)]
 pub struct ProducerOptions {
     raw: lava_producer_options,
