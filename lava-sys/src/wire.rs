@@ -29,7 +29,7 @@ pub const TEXT: usize = 256;
 pub const LOCATION_TEXT: usize = 384;
 /// Bytes of a channel name in messages, padded with NUL.
 pub const NAME: usize = 64;
-/// Bytes of a cache line, on every architecture that lava runs on (128-byte pairs are not worth their memory here).
+/// Bytes of a cache line, on every architecture that lava runs on.
 pub const LINE: usize = 64;
 
 /// What a message is.
@@ -45,6 +45,13 @@ pub mod kind {
     pub const BUFFER: u16 = 9;
     pub const RETIRE: u16 = 10;
     pub const LIST: u16 = 11;
+}
+
+/// What an end of a connection can do beyond the protocol's first version.
+pub mod feature {
+    /// Its process is registered for barriers of other processes (membarrier), so that its peer may sleep with them
+    /// instead of with fences on both sides.
+    pub const BARRIERS: u32 = 1;
 }
 
 /// The beginning of every message.
@@ -69,6 +76,9 @@ pub struct Hello {
     pub require_transports: u32,
     /// Most copies that it accepts; `u32::MAX`: any number.
     pub max_copies: u32,
+    /// Set of [`feature`].
+    pub features: u32,
+    pub reserved: u32,
     pub name: [u8; NAME],
     pub location: [u8; LOCATION_TEXT],
 }
@@ -97,6 +107,9 @@ pub struct Welcome {
     /// `LAVA_MEMORY_*` and `LAVA_PAGES_*` of the pool.
     pub memory: u32,
     pub pages: u32,
+    /// Set of [`feature`] that both have, and use.
+    pub features: u32,
+    pub reserved: u32,
     /// Why the pool's memory is what it is, or why the consumer is refused.
     pub reason: [u8; TEXT],
     pub location: [u8; LOCATION_TEXT],
@@ -212,7 +225,9 @@ pub struct Line {
 }
 
 /// Beginning of the descriptor region, which the producer writes. The ring of [`Line`]s follows.
-#[repr(C, align(64))]
+///
+/// Words that are written at different times lie in different pairs of lines: processors fetch both lines of a pair.
+#[repr(C, align(128))]
 #[derive(Debug, Default)]
 pub struct ProducerHeader {
     /// 0: open. 1: closed, nothing more will be published.
@@ -220,31 +235,31 @@ pub struct ProducerHeader {
     pub reserved: u32,
     /// The producer's alarm: not 0 while it sleeps until room or a release; a new number each time.
     pub alarm: AtomicU64,
-    pub line: [u64; 6],
+    pub pair: [u64; 14],
     /// Futex word on which the consumer sleeps; the producer adds 1 to wake it.
     pub wake: AtomicU32,
     pub reserved2: u32,
-    pub line2: [u64; 7],
+    pub pair2: [u64; 15],
     /// Policy drop-oldest: frames below this position were taken back, unless the consumer had claimed them.
     pub oldest: AtomicU64,
-    pub line3: [u64; 7],
+    pub pair3: [u64; 15],
 }
 
 /// Beginning of the consumer region, which the consumer writes. The ring of [`Release`]s follows.
-#[repr(C, align(64))]
+#[repr(C, align(128))]
 #[derive(Debug, Default)]
 pub struct ConsumerHeader {
     /// Frames below this position have been claimed.
     pub consumed: AtomicU64,
-    pub line: [u64; 7],
+    pub pair: [u64; 15],
     /// The consumer's alarm. Low half: not 0 while it sleeps on the futex. High half: not 0 while its event is armed.
     /// A new number each time.
     pub alarm: AtomicU64,
-    pub line2: [u64; 7],
+    pub pair2: [u64; 15],
     /// Futex word on which the producer sleeps; the consumer adds 1 to wake it.
     pub wake: AtomicU32,
     pub reserved: u32,
-    pub line3: [u64; 7],
+    pub pair3: [u64; 15],
 }
 
 /// One release: the high half of `ticket` is the low half of the entry's number plus one, the low half is the slot.
@@ -290,16 +305,16 @@ const _: () = {
     assert!(size_of::<Line>() == LINE);
     assert!(size_of::<Release>() == 16);
     assert!(size_of::<SlotHeader>() == 192);
-    assert!(size_of::<ProducerHeader>() == 192);
+    assert!(size_of::<ProducerHeader>() == 384);
     assert!(offset_of!(ProducerHeader, alarm) == 8);
-    assert!(offset_of!(ProducerHeader, wake) == 64);
-    assert!(offset_of!(ProducerHeader, oldest) == 128);
-    assert!(size_of::<ConsumerHeader>() == 192);
-    assert!(offset_of!(ConsumerHeader, alarm) == 64);
-    assert!(offset_of!(ConsumerHeader, wake) == 128);
+    assert!(offset_of!(ProducerHeader, wake) == 128);
+    assert!(offset_of!(ProducerHeader, oldest) == 256);
+    assert!(size_of::<ConsumerHeader>() == 384);
+    assert!(offset_of!(ConsumerHeader, alarm) == 128);
+    assert!(offset_of!(ConsumerHeader, wake) == 256);
     assert!(size_of::<Head>() == 16);
-    assert!(size_of::<Hello>() == 472);
-    assert!(size_of::<Welcome>() == 712);
+    assert!(size_of::<Hello>() == 480);
+    assert!(size_of::<Welcome>() == 720);
     assert!(size_of::<Attach>() == 24);
     assert!(size_of::<Detach>() == 24);
     assert!(size_of::<Buffer>() == 48);

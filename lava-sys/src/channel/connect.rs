@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use super::consumer::Options;
 use super::context::Context;
-use super::link::{Death, check_user, exactly_one, protocol};
+use super::link::{Death, agreed_fences, check_user, exactly_one, own_features, protocol};
 use super::name::Name;
 use super::rendezvous;
 use super::routing::Rejection;
@@ -147,6 +147,8 @@ fn handshake(
         head: wire::Hello::make_head(kind::HELLO_ATTACH, 0),
         require_transports: options.require_transports,
         max_copies: options.max_copies.unwrap_or(u32::MAX),
+        features: own_features(),
+        reserved: 0,
         name: wire::put_text(name.as_str()),
         location: wire::put_text(&here.to_string()),
     };
@@ -181,6 +183,7 @@ fn handshake(
         peer_region,
         welcome.queue_length,
         welcome.release_length,
+        agreed_fences(welcome.features & own_features()),
         Arc::clone(&context.fork),
     );
     let scope = scope::decide(&here, &peer, context.forced, Rendezvous::Answered);

@@ -12,9 +12,11 @@ use super::shared::{ChannelShared, Event, NewConnection, Place, Stats};
 use crate::error::{Error, Result};
 use crate::memory::Memory;
 use crate::os::clock::Deadline;
+use crate::os::membarrier;
 use crate::os::socket::{self, PeerCredentials, Received, Sent};
 use crate::scope::{self, Location, Rendezvous};
 use crate::transport::event::EventSlot;
+use crate::transport::ring::alarm::Fences;
 use crate::transport::shm::{ConsumedProbe, OwnRegion, ShmOutlet, map_peer_region};
 use crate::types::*;
 use crate::wire::{self, Message, kind};
@@ -93,7 +95,7 @@ impl Drop for Pending {
 
 enum Stage {
     Hello { _pending: Pending },
-    Attach { _pending: Pending, place: Place, region: OwnRegion, route: Route, peer: Location },
+    Attach { _pending: Pending, attachment: Attachment },
     Connected { id: u64, death: Option<u64>, event: Arc<EventSlot>, _place: Place },
     Ended,
 }
@@ -131,9 +133,9 @@ impl Link {
     ) -> Result<Step> {
         match std::mem::replace(&mut self.stage, Stage::Ended) {
             Stage::Hello { _pending } => self.hello(message, &fds, _pending, turn),
-            Stage::Attach { _pending, place, region, route, peer } => self
-                .attach(message, fds, Attachment { place, region, route, peer }, turn)
-                .map(Step::To),
+            Stage::Attach { _pending, attachment } => {
+                self.attach(message, fds, attachment, turn).map(Step::To)
+            }
             stage @ Stage::Connected { .. } => {
                 let result = self.connected(message, fds, &stage);
                 self.stage = stage;
@@ -222,7 +224,9 @@ impl Link {
         })?;
         let size = wire::descriptor_region_size(self.channel.geometry.queue_length);
         let region = OwnRegion::new("lava-descriptors", size)?;
-        let welcome = welcome_message(&self.channel, &route);
+        let features = hello.features & own_features();
+        let fences = agreed_fences(features);
+        let welcome = welcome_message(&self.channel, &route, features);
         let pool = self
             .channel
             .pool
@@ -233,7 +237,10 @@ impl Link {
             bytemuck::bytes_of(&welcome),
             &[region.fd(), self.channel.metadata.as_fd(), pool],
         )?;
-        Ok(Stage::Attach { _pending: pending, place, region, route, peer })
+        Ok(Stage::Attach {
+            _pending: pending,
+            attachment: Attachment { place, region, route, peer, fences },
+        })
     }
 
     /// Maps what the consumer sent and hands the connection to the producer.
@@ -254,7 +261,7 @@ impl Link {
             )));
         }
         let peer_region = Arc::new(map_peer_region(&exactly_one(fds)?, size)?);
-        let Attachment { place, region, route, peer } = attachment;
+        let Attachment { place, region, route, peer, fences } = attachment;
         let transport = route.transport.ok_or_else(|| protocol("no transport".into()))?;
         let (id, event) = (self.channel.next_id(), Arc::<EventSlot>::default());
         let outlet = ShmOutlet::new(
@@ -262,6 +269,7 @@ impl Link {
             Arc::clone(&peer_region),
             geometry.queue_length,
             geometry.release_length,
+            fences,
             Arc::clone(&event),
         );
         let stats = Arc::new(Stats {
@@ -354,6 +362,17 @@ struct Attachment {
     region: OwnRegion,
     route: Route,
     peer: Location,
+    fences: Fences,
+}
+
+/// What this end can do: a set of [`wire::feature`].
+pub fn own_features() -> u32 {
+    if membarrier::register() { wire::feature::BARRIERS } else { 0 }
+}
+
+/// How the ends of a connection sleep, by the features that both have.
+pub fn agreed_fences(features: u32) -> Fences {
+    if features & wire::feature::BARRIERS != 0 { Fences::Asymmetric } else { Fences::Symmetric }
 }
 
 impl Source for Link {
@@ -453,7 +472,7 @@ fn send(socket: &OwnedFd, message: &[u8], fds: &[BorrowedFd<'_>]) -> Result<()> 
     }
 }
 
-fn welcome_message(channel: &ChannelShared, route: &Route) -> wire::Welcome {
+fn welcome_message(channel: &ChannelShared, route: &Route, features: u32) -> wire::Welcome {
     let geometry = &channel.geometry;
     wire::Welcome {
         head: wire::Welcome::make_head(kind::WELCOME, 3),
@@ -468,6 +487,8 @@ fn welcome_message(channel: &ChannelShared, route: &Route) -> wire::Welcome {
         pool_size: channel.pool.allocated_size(),
         memory: channel.pool.memory().number(),
         pages: channel.pool.pages(),
+        features,
+        reserved: 0,
         reason: wire::put_text(&route.reason),
         location: wire::put_text(&channel.location.to_string()),
     }

@@ -44,8 +44,8 @@ const PAGE: u64 = 4096;
 const MAX_FRAME_SIZE: u64 = 1 << 20;
 const CAPACITY: u32 = 8;
 const QUEUE_LENGTH: u32 = 64;
-/// Slots of at least this size are looked for among the releases at once: one cache miss costs less than writing to
-/// memory that has gone cold.
+/// Slots of at least this size are looked for among the releases after every send, so that the next loan gets memory
+/// that is warm; the cache miss that the look costs is over before the consumer has seen the frame.
 const EAGER_SIZE: u64 = 16 * 1024;
 const ALL_FLAGS: u32 = LAVA_PRODUCER_COMMIT
     | LAVA_PRODUCER_NO_TIMESTAMP

@@ -10,6 +10,7 @@ use crate::error::{Error, Hot, Result};
 use crate::memory::Buffer;
 use crate::os::clock::{Deadline, now_ns};
 use crate::os::futex::{self, Word};
+use crate::os::membarrier;
 use crate::os::socket::{self, Sent};
 use crate::transport::descriptor::{Descriptor, INLINE_SIZE_WITH_TAG, INLINE_WORDS, Payload};
 use crate::transport::frame::FrameRef;
@@ -464,7 +465,7 @@ impl Producer {
     /// A free slot. With a drop policy it never waits: `LAVA_WOULD_BLOCK` counts as a dropped frame.
     #[inline]
     fn acquire_slot(&mut self, patience: &mut Patience) -> Hot<u32> {
-        if self.eager || !self.pool.has_free() {
+        if !self.pool.has_free() {
             self.collect();
         }
         if let Some(slot) = self.pool.take() {
@@ -590,6 +591,9 @@ impl Producer {
         for connection in &mut self.connections {
             connection.outlet.wake();
         }
+        if self.eager {
+            self.collect();
+        }
     }
 
     /// Waits until `ready` gives something: spins, then sleeps until a consumer claims or releases, or the service
@@ -636,6 +640,9 @@ impl Producer {
         let mut expected = [0_u32; LAVA_CONSUMERS_MAX as usize];
         for (value, connection) in expected.iter_mut().zip(&mut self.connections) {
             *value = connection.outlet.set_alarm();
+        }
+        if self.connections.iter().any(|connection| connection.outlet.needs_barrier()) {
+            membarrier::barrier();
         }
         let count = self.connections.len();
         let found = ready(self);

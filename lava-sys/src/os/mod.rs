@@ -10,6 +10,7 @@ pub mod host;
 pub mod huge;
 pub mod limits;
 pub mod mapping;
+pub mod membarrier;
 pub mod memfd;
 pub mod namespace;
 pub mod numa;

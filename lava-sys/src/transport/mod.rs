@@ -109,6 +109,9 @@ pub trait Outlet: Send {
     /// This end is about to sleep: the consumer will change [`Self::wake_word`] when it claims or releases. Gives the
     /// word's value of before. Look for work after this, then sleep.
     fn set_alarm(&mut self) -> u32;
+    /// True if `os::membarrier::barrier` must be called after [`Self::set_alarm`], before looking for work; once is
+    /// enough for all connections.
+    fn needs_barrier(&self) -> bool;
     fn clear_alarm(&mut self);
     /// The word to sleep on, if the transport has one.
     fn wake_word(&self) -> Option<&AtomicU32>;

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::descriptor::Descriptor;
 use super::event::EventSlot;
-use super::ring::alarm::{self, Sleeper};
+use super::ring::alarm::{self, Fences, Sleeper};
 use super::ring::descriptors::{Dropped, Popped, Reader, Regions, Writer};
 use super::ring::releases;
 use super::{Inlet, Outlet, Released, Returns};
@@ -19,7 +19,7 @@ use crate::error::{Hot, Result};
 use crate::os::fork::ForkGuard;
 use crate::os::futex;
 use crate::os::mapping::{Access, Mapping};
-use crate::os::memfd;
+use crate::os::{membarrier, memfd};
 use crate::sync::AtomicU32;
 use crate::wire::{
     ConsumerHeader, Line, ProducerHeader, Release, consumer_region_size, descriptor_region_size,
@@ -85,6 +85,7 @@ pub struct ShmOutlet {
     releases: releases::Reader,
     sleeper: Sleeper,
     seen: AtomicU64,
+    fences: Fences,
     event: Arc<EventSlot>,
     wakes: u64,
     // Keep the memory behind the pointers above.
@@ -117,6 +118,7 @@ impl ShmOutlet {
         peer: Arc<Mapping>,
         queue_length: u32,
         release_length: u32,
+        fences: Fences,
         event: Arc<EventSlot>,
     ) -> Self {
         let regions = regions(&own, &peer, queue_length);
@@ -125,6 +127,7 @@ impl ShmOutlet {
             releases: releases::Reader::new(release_entries(&peer, release_length), release_length),
             sleeper: Sleeper::default(),
             seen: AtomicU64::new(0),
+            fences,
             event,
             wakes: 0,
             _own: own,
@@ -160,7 +163,7 @@ impl Outlet for ShmOutlet {
     #[inline]
     fn wake(&mut self) {
         let alarm = &self.writer.regions().consumer().alarm;
-        if let Some(wake) = alarm::look(alarm, &self.seen) {
+        if let Some(wake) = alarm::look(alarm, &self.seen, self.fences) {
             self.wake_up(wake);
         }
     }
@@ -208,6 +211,10 @@ impl Outlet for ShmOutlet {
         self.event.signal();
     }
 
+    fn needs_barrier(&self) -> bool {
+        self.fences == Fences::Asymmetric
+    }
+
     fn wakes(&self) -> u64 {
         self.wakes
     }
@@ -219,6 +226,7 @@ pub struct ShmLink {
     regions: Regions,
     releases: releases::Writer,
     seen: AtomicU64,
+    fences: Fences,
     wakes: AtomicU64,
     fork: Arc<ForkGuard>,
     // Keep the memory behind the pointers above.
@@ -233,6 +241,7 @@ impl ShmLink {
         peer: Mapping,
         queue_length: u32,
         release_length: u32,
+        fences: Fences,
         fork: Arc<ForkGuard>,
     ) -> Arc<Self> {
         let regions = regions(&peer, &own, queue_length);
@@ -240,6 +249,7 @@ impl ShmLink {
             regions,
             releases: releases::Writer::new(release_entries(&own, release_length), release_length),
             seen: AtomicU64::new(0),
+            fences,
             wakes: AtomicU64::new(0),
             fork,
             _own: own,
@@ -249,10 +259,17 @@ impl ShmLink {
 
     #[inline(always)]
     fn wake(&self) {
-        if let Some(wake) = alarm::look(&self.regions.producer().alarm, &self.seen)
+        if let Some(wake) = alarm::look(&self.regions.producer().alarm, &self.seen, self.fences)
             && wake.futex
         {
             self.wake_up();
+        }
+    }
+
+    /// After an alarm was set, before looking for work.
+    fn fence(&self) {
+        if self.fences == Fences::Asymmetric {
+            membarrier::barrier();
         }
     }
 
@@ -334,7 +351,9 @@ impl Inlet for ShmInlet {
 
     fn set_alarm(&mut self) -> u32 {
         let regions = &self.link.regions;
-        self.sleeper.set(&regions.consumer().alarm, &regions.producer().wake)
+        let expected = self.sleeper.set(&regions.consumer().alarm, &regions.producer().wake);
+        self.link.fence();
+        expected
     }
 
     fn clear_alarm(&mut self) {
@@ -343,6 +362,7 @@ impl Inlet for ShmInlet {
 
     fn arm_event(&mut self) {
         self.sleeper.arm_event(&self.link.regions.consumer().alarm);
+        self.link.fence();
     }
 
     fn wake_word(&self) -> &AtomicU32 {

@@ -1,11 +1,26 @@
 //! Sleeping and waking across processes, where each word has one writer.
 //!
 //! A *sleeper* reads the peer's wake word, sets its alarm, a number in its own region, then looks for work once more, then
-//! sleeps while the wake word stays as it was. A *waker* does its work, then looks at the alarm; if it is set and new, it changes its wake word and makes the
-//! system call. A full fence on both sides, between the store and the load, guarantees that at least one of the two sees
-//! the other (Dekker). The alarm's number is new each time, so that a waker calls once per sleep.
+//! sleeps while the wake word stays as it was. A *waker* does its work, then looks at the alarm; if it is set and new, it
+//! changes its wake word and makes the system call. A full fence on both sides, between the store and the load,
+//! guarantees that at least one of the two sees the other (Dekker). The alarm's number is new each time, so that a waker
+//! calls once per sleep.
+//!
+//! A fence makes the waker wait until its store has reached the caches, which is most of what a message costs. Where both
+//! processes are registered for it ([`Fences::Asymmetric`]), the sleeper instead makes one system call that is a fence on
+//! every processor (`os::membarrier`), and the waker needs only keep its compiler from reordering. Sleeping is rare and
+//! costs a system call anyway.
 
 use crate::sync::{AtomicU32, AtomicU64, Ordering, full_fence};
+
+/// Who pays for the order between the two stores and the two loads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fences {
+    /// Each side has a full fence.
+    Symmetric,
+    /// The sleeper calls `os::membarrier::barrier` between setting its alarm and looking for work.
+    Asymmetric,
+}
 
 /// The sleeping half of one alarm word. Two independent numbers share the word, so that a waker looks at one word:
 /// the low half for the futex, the high half for an event descriptor.
@@ -62,8 +77,13 @@ pub struct Wake {
 ///
 /// Several threads may share `seen`: at worst two of them wake the same sleeper.
 #[inline(always)]
-pub fn look(alarm: &AtomicU64, seen: &AtomicU64) -> Option<Wake> {
-    full_fence();
+pub fn look(alarm: &AtomicU64, seen: &AtomicU64, fences: Fences) -> Option<Wake> {
+    match fences {
+        Fences::Symmetric => full_fence(),
+        Fences::Asymmetric => {
+            std::sync::atomic::compiler_fence(std::sync::atomic::Ordering::SeqCst)
+        }
+    }
     let now = alarm.load(Ordering::Relaxed);
     let before = seen.load(Ordering::Relaxed);
     if now == before {
