@@ -167,6 +167,7 @@ impl Consumer {
     ///
     /// # Errors
     /// `PeerLost` (the producer died; all it sent is received), `Protocol`, `OutOfMemory`.
+    #[inline]
     pub fn receive(&mut self) -> Result<Option<Frame>> {
         match self.receive_timeout(Timeout::FOREVER)? {
             Received::Frame(frame) => Ok(Some(frame)),
@@ -197,6 +198,7 @@ impl Consumer {
     ///
     /// # Errors
     /// As [`Consumer::receive`].
+    #[inline]
     pub fn try_receive(&mut self) -> Result<Received> {
         self.receive_timeout(Timeout::NONE)
     }

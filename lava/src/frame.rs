@@ -47,17 +47,20 @@ pub struct Frame {
 impl Frame {
     /// # Safety
     /// `frame` must be NULL or a live received frame that nobody else owns; `trusted` as `trust_producer` demands.
+    #[inline]
     pub(crate) unsafe fn from_raw(frame: *mut lava_frame, trusted: bool) -> Result<Self> {
         // SAFETY: the caller's promise.
         Ok(Self { handle: unsafe { Handle::from_raw(frame)? }, trusted })
     }
 
+    #[inline]
     pub(crate) fn into_raw(self) -> *mut lava_frame {
         self.handle.into_raw()
     }
 
     /// Bytes of payload.
     #[must_use]
+    #[inline]
     pub fn len(&self) -> usize {
         // SAFETY: the frame is live.
         let size = unsafe { lava_frame_size(self.handle.as_ptr()) };
@@ -80,6 +83,7 @@ impl Frame {
     /// The first byte; NULL if the CPU cannot reach the memory. Valid until the frame is dropped. Reading it races with a
     /// producer that still writes there.
     #[must_use]
+    #[inline]
     pub fn as_ptr(&self) -> *const u8 {
         // SAFETY: the frame is live.
         unsafe { lava_frame_data(self.handle.as_ptr()) }.cast()
@@ -90,6 +94,7 @@ impl Frame {
     /// # Errors
     /// `FrameState`: the producer can still write to the payload, and the consumer was not opened with
     /// [`trust_producer`](crate::ConsumerOptions::trust_producer).
+    #[inline]
     pub fn bytes(&self) -> Result<&[u8]> {
         if !self.trusted && self.info().flags & LAVA_FRAME_INLINE == 0 {
             return Err(untrusted(self.len()));
@@ -114,6 +119,7 @@ impl Frame {
     /// # Safety
     /// Nobody may write to the payload as long as the slice lives, and [`as_ptr`](Frame::as_ptr) must not be NULL.
     #[must_use]
+    #[inline]
     pub unsafe fn as_slice_unchecked(&self) -> &[u8] {
         // SAFETY: the payload has `len` bytes while the frame lives; nobody writes to it, by the caller's promise.
         unsafe { std::slice::from_raw_parts(self.as_ptr(), self.len()) }
@@ -123,6 +129,7 @@ impl Frame {
     ///
     /// # Errors
     /// `TooLarge`: the range is outside the payload.
+    #[inline]
     pub fn read_at(&self, offset: usize, data: &mut [u8]) -> Result<()> {
         // SAFETY: `data` has that many bytes.
         unsafe { self.read_raw(offset as u64, data.as_mut_ptr(), data.len()) }

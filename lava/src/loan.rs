@@ -42,21 +42,25 @@ pub struct Loan {
 impl Loan {
     /// # Safety
     /// `frame` must be NULL or a live loan that nobody else owns.
+    #[inline]
     pub(crate) unsafe fn from_raw(frame: *mut lava_frame) -> Result<Self> {
         // SAFETY: the caller's promise.
         Ok(Self { handle: unsafe { Handle::from_raw(frame)? } })
     }
 
+    #[inline]
     pub(crate) fn as_ptr(&self) -> *mut lava_frame {
         self.handle.as_ptr()
     }
 
+    #[inline]
     pub(crate) fn into_raw(self) -> *mut lava_frame {
         self.handle.into_raw()
     }
 
     /// Bytes that will be sent.
     #[must_use]
+    #[inline]
     pub fn len(&self) -> usize {
         // SAFETY: the loan is live.
         let size = unsafe { lava_frame_size(self.handle.as_ptr()) };
@@ -80,6 +84,7 @@ impl Loan {
     ///
     /// # Errors
     /// `Unsupported`: the memory is a GPU's.
+    #[inline]
     pub fn bytes(&self) -> Result<&[u8]> {
         // SAFETY: the loan is live.
         let start = unsafe { lava_frame_data(self.handle.as_ptr()) };
@@ -94,6 +99,7 @@ impl Loan {
     ///
     /// # Errors
     /// `Unsupported`: the memory is a GPU's.
+    #[inline]
     pub fn bytes_mut(&mut self) -> Result<&mut [u8]> {
         // SAFETY: the loan is live.
         let start = unsafe { lava_frame_data_mut(self.handle.as_ptr()) };

@@ -86,6 +86,7 @@ impl Producer {
     /// # Errors
     /// `TooLarge` (above `max_frame_size`), `OutOfMemory`; with a drop policy, which never waits, `WouldBlock` if consumers
     /// hold every slot.
+    #[inline]
     pub fn loan(&mut self, size: usize) -> Result<Loan> {
         self.loan_raw(size as u64, Timeout::FOREVER)
     }
@@ -118,10 +119,12 @@ impl Producer {
     ///
     /// # Errors
     /// As [`Producer::loan_timeout`].
+    #[inline]
     pub fn try_loan(&mut self, size: usize) -> Result<Option<Loan>> {
         self.loan_timeout(size, Timeout::NONE)
     }
 
+    #[inline]
     fn loan_raw(&mut self, size: u64, timeout: Timeout) -> Result<Loan> {
         let mut loan = std::ptr::null_mut();
         // SAFETY: the producer is live; on success the loan is new and ours.
@@ -138,6 +141,7 @@ impl Producer {
     ///
     /// # Errors
     /// The loan comes back in the error. `FrameState`: it is not a loan of this producer.
+    #[inline]
     pub fn send(&mut self, loan: Loan) -> std::result::Result<(), SendError> {
         self.send_timeout(loan, Timeout::FOREVER)
     }
@@ -166,6 +170,7 @@ impl Producer {
     ///
     /// # Errors
     /// As [`Producer::send`]; `WouldBlock`: the channel is full.
+    #[inline]
     pub fn try_send(&mut self, loan: Loan) -> std::result::Result<(), SendError> {
         self.send_timeout(loan, Timeout::NONE)
     }
@@ -174,6 +179,7 @@ impl Producer {
     ///
     /// # Errors
     /// `TooLarge` (above `max_frame_size`), `OutOfMemory`.
+    #[inline]
     pub fn send_bytes(&mut self, data: &[u8]) -> Result<()> {
         match self.send_bytes_timeout(data, Timeout::FOREVER)? {
             Outcome::Done => Ok(()),
@@ -204,6 +210,7 @@ impl Producer {
     ///
     /// # Errors
     /// As [`Producer::send_bytes`].
+    #[inline]
     pub fn try_send_bytes(&mut self, data: &[u8]) -> Result<Outcome> {
         self.send_bytes_timeout(data, Timeout::NONE)
     }

@@ -26,6 +26,7 @@ impl Timeout {
     pub const FOREVER: Self = Self(LAVA_FOREVER);
 
     /// Nanoseconds, as the C interface counts.
+    #[inline]
     pub(crate) fn nanoseconds(self) -> u64 {
         self.0
     }
