@@ -6,7 +6,7 @@ use std::io::Write;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -57,19 +57,19 @@ impl Place {
 
     /// Starts `lava`; its standard input is empty.
     pub(crate) fn start<I: AsRef<OsStr>>(&self, arguments: &[I]) -> Running {
-        Running(Some(self.command(arguments).spawn().unwrap()))
+        Running::spawn(&mut self.command(arguments))
     }
 
     /// Starts `lava` with a pipe as standard input.
     pub(crate) fn start_fed<I: AsRef<OsStr>>(&self, arguments: &[I]) -> Running {
-        Running(Some(self.command(arguments).stdin(Stdio::piped()).spawn().unwrap()))
+        Running::spawn(self.command(arguments).stdin(Stdio::piped()))
     }
 
     /// Starts `lava` with a standard output that nobody reads.
     pub(crate) fn start_unread<I: AsRef<OsStr>>(&self, arguments: &[I]) -> Running {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        Running(Some(self.command(arguments).stdout(writer).spawn().unwrap()))
+        Running::spawn(self.command(arguments).stdout(writer))
     }
 
     /// What `lava ls` lists.
@@ -103,12 +103,24 @@ impl Place {
     }
 }
 
-/// A `lava` that runs; dropping it kills and reaps it.
-pub(crate) struct Running(Option<Child>);
+/// A `lava` that runs, its output read as it comes; dropping it kills and reaps it.
+pub(crate) struct Running {
+    child: Option<Child>,
+    readers: [Option<JoinHandle<Vec<u8>>>; 2],
+}
 
 impl Running {
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let readers = [
+            child.stdout.take().map(|pipe| thread::spawn(move || read_all(pipe))),
+            child.stderr.take().map(|pipe| thread::spawn(move || read_all(pipe))),
+        ];
+        Self { child: Some(child), readers }
+    }
+
     fn child(&mut self) -> &mut Child {
-        self.0.as_mut().unwrap()
+        self.child.as_mut().unwrap()
     }
 
     pub(crate) fn signal(&mut self, signal: Signal) {
@@ -128,26 +140,27 @@ impl Running {
         self.child().stdin.as_mut().unwrap().write_all(data).unwrap();
     }
 
-    pub(crate) fn close_input(&mut self) {
-        self.child().stdin = None;
-    }
-
     pub(crate) fn is_running(&mut self) -> bool {
         self.child().try_wait().unwrap().is_none()
     }
 
-    /// Its end, with everything that it wrote; fails if it does not come.
+    /// Closes its standard input and waits for its end; fails if it does not come.
     pub(crate) fn finish(mut self) -> Output {
-        self.close_input();
-        let mut child = self.0.take().unwrap();
+        self.child().stdin = None;
+        self.ended()
+    }
+
+    /// Its end, with everything that it wrote, while its standard input stays open.
+    pub(crate) fn ended(mut self) -> Output {
+        let input = self.child().stdin.take();
+        let mut child = self.child.take().unwrap();
         let pid = Pid::from_raw(child.id() as i32).unwrap();
-        let readers = [
-            child.stdout.take().map(|pipe| thread::spawn(move || read_all(pipe))),
-            child.stderr.take().map(|pipe| thread::spawn(move || read_all(pipe))),
-        ];
         let status = wait(&mut child, pid);
-        let [stdout, stderr] =
-            readers.map(|reader| reader.map_or_else(Vec::new, |it| it.join().unwrap()));
+        let [stdout, stderr] = self
+            .readers
+            .each_mut()
+            .map(|reader| reader.take().map_or_else(Vec::new, |it| it.join().unwrap()));
+        drop(input);
         Output { status, stdout, stderr }
     }
 }
@@ -175,7 +188,7 @@ fn wait(child: &mut Child, pid: Pid) -> ExitStatus {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if let Some(child) = &mut self.0 {
+        if let Some(child) = &mut self.child {
             let _ = child.kill();
             let _ = child.wait();
         }

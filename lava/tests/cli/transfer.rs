@@ -139,7 +139,7 @@ fn a_sender_that_is_interrupted_leaves_nothing_and_tells_its_receiver() {
     let mut sender = place.start_fed(&["send", "stops"]);
     place.wait_channel("stops", 1);
     sender.signal(Signal::INT);
-    let sender = sender.finish();
+    let sender = sender.ended();
     assert_code(&sender, 1);
     assert!(error_text(&sender).contains("interrupted"), "{}", error_text(&sender));
     let receiver = receiver.finish();

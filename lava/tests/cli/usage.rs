@@ -1,6 +1,6 @@
 //! Arguments, help and exit codes.
 
-use crate::support::{Place, assert_code, error_text, json};
+use crate::support::{Place, assert_code, error_text, json, text};
 
 #[test]
 fn help_and_version_are_no_failures() {
@@ -62,7 +62,7 @@ fn what_fails_is_exit_code_1_and_json_too() {
 }
 
 #[test]
-fn an_unusable_runtime_directory_is_a_failure_with_its_name() {
+fn an_unusable_runtime_directory_is_wrong_use_and_named() {
     let place = Place::new();
     let (file, _) = place.filled("file", 1);
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_lava"))
@@ -70,6 +70,6 @@ fn an_unusable_runtime_directory_is_a_failure_with_its_name() {
         .env("LAVA_RUNTIME_DIR", &file)
         .output()
         .unwrap();
-    assert_code(&output, 1);
-    assert!(error_text(&output).contains("file"), "{}", error_text(&output));
+    assert_code(&output, 2);
+    assert!(error_text(&output).contains(text(&file)), "{}", error_text(&output));
 }

@@ -78,9 +78,10 @@ pub fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     while sender.piece(&mut input, frame_size)? {
         bar.set_position(sender.sent.bytes());
     }
+    // Before the end: receivers go when they have it.
+    let receivers = sender.producer.connections()?.into_iter().map(Connection::from).collect();
     let end = stream::end(&sender.sent);
     sender.control(stream::END, &end)?;
-    let receivers = sender.producer.connections()?.into_iter().map(Connection::from).collect();
     sender.drain(&bar)?;
     bar.finish_and_clear();
     let seconds = start.elapsed().as_secs_f64();
