@@ -6,6 +6,8 @@
 
 mod directories;
 mod idle;
+mod kill_consumer;
+mod kill_producer;
 mod lifetimes;
 mod limits;
 mod names;
@@ -26,13 +28,23 @@ fn scenes() -> Vec<Scene> {
         limits::SCENES,
         lifetimes::SCENES,
         idle::SCENES,
+        kill_producer::SCENES,
+        kill_consumer::SCENES,
     ]
     .concat()
 }
 
 /// What processes that scenes start can be.
 fn roles() -> Vec<Role> {
-    [smoke::ROLES, names::ROLES, limits::ROLES, lifetimes::ROLES].concat()
+    [
+        smoke::ROLES,
+        names::ROLES,
+        limits::ROLES,
+        lifetimes::ROLES,
+        kill_producer::ROLES,
+        kill_consumer::ROLES,
+    ]
+    .concat()
 }
 
 fn main() {

@@ -2,6 +2,8 @@
 
 pub(crate) mod actor;
 pub(crate) mod census;
+pub(crate) mod durations;
+pub(crate) mod nursery;
 pub(crate) mod payload;
 pub(crate) mod place;
 pub(crate) mod pool;
