@@ -12,16 +12,17 @@ use super::name::Name;
 use super::rendezvous;
 use super::routing::Rejection;
 use super::service::{Next, Source, Turn, lock};
-use crate::error::{Error, Result};
+use crate::error::{Error, Hot, Result};
 use crate::memory::{Buffer, Memory};
 use crate::os::clock::Deadline;
 use crate::os::directory::{Directory, drain_watch};
 use crate::os::futex;
 use crate::os::socket::{self, Connected, Received, Sent};
 use crate::scope::{self, Location, Rendezvous, Report, Scope};
+use crate::transport::Transport;
+use crate::transport::descriptor::Place;
 use crate::transport::metadata::{self, Metadata};
 use crate::transport::shm::{OwnRegion, ShmLink, map_peer_region};
-use crate::transport::{Transport, descriptor};
 use crate::types::*;
 use crate::wire::{self, Message, kind};
 
@@ -380,16 +381,10 @@ impl Source for ProducerLink {
     }
 }
 
-/// Where the payload of a received descriptor lies, checked against what this side knows.
-pub fn check_payload(
-    payload: &descriptor::Payload,
-    welcome: &wire::Welcome,
-) -> std::result::Result<(), lava_status> {
-    match *payload {
-        descriptor::Payload::Inline { .. } => Ok(()),
-        descriptor::Payload::Slot { slot, buffer, offset, size } => {
-            let in_pool = buffer != 0 || (offset == 0 && size <= welcome.max_frame_size);
-            if slot < welcome.capacity && in_pool { Ok(()) } else { Err(LAVA_ERROR_PROTOCOL) }
-        }
-    }
+/// Where the payload of a received descriptor lies, checked against what this side knows. Ranges of registered buffers
+/// are checked when the buffer is known.
+#[inline(always)]
+pub fn check_place(place: &Place, welcome: &wire::Welcome) -> Hot<()> {
+    let fits = place.buffer != 0 || (place.offset == 0 && place.size <= welcome.max_frame_size);
+    if place.slot < welcome.capacity && fits { Ok(()) } else { Err(LAVA_ERROR_PROTOCOL) }
 }

@@ -9,7 +9,7 @@ use super::report::ConnectionReport;
 use super::shared::{NewConnection, Stats};
 use crate::error::Hot;
 use crate::os::socket;
-use crate::transport::descriptor::{Descriptor, Payload};
+use crate::transport::descriptor::Descriptor;
 use crate::transport::{Dropped, Outlet};
 use crate::types::*;
 
@@ -74,7 +74,7 @@ impl Connection {
     #[inline]
     pub fn push(&mut self, descriptor: &Descriptor) {
         let position = self.outlet.push(descriptor);
-        if let Payload::Slot { slot, .. } = descriptor.payload {
+        if let Some(slot) = descriptor.slot() {
             self.held[slot as usize] = position + 1;
         }
         Stats::add(&self.stats.frames, 1);
@@ -141,8 +141,7 @@ impl Connection {
         let next = self.outlet.next();
         let waiting = self.outlet.queued();
         for position in consumed.max(next - waiting)..next {
-            if let Some(Descriptor { payload: Payload::Slot { slot, .. }, .. }) =
-                self.outlet.published(position)
+            if let Some(slot) = self.outlet.published_slot(position)
                 && self.held.get(slot as usize) == Some(&(position + 1))
             {
                 self.forget(slot, pool);
@@ -187,13 +186,7 @@ impl Connection {
     fn waiting_slots(&mut self) -> u64 {
         let next = self.outlet.next();
         let first = next - self.outlet.queued();
-        (first..next)
-            .filter(|position| {
-                matches!(
-                    self.outlet.published(*position),
-                    Some(Descriptor { payload: Payload::Slot { .. }, .. })
-                )
-            })
-            .count() as u64
+        (first..next).filter(|position| self.outlet.published_slot(*position).is_some()).count()
+            as u64
     }
 }

@@ -22,7 +22,7 @@ use crate::os::clock::Deadline;
 use crate::os::futex::{self, Word};
 use crate::os::socket;
 use crate::scope::Location;
-use crate::transport::descriptor::{Descriptor, Payload};
+use crate::transport::descriptor::{self, Payload, Place, Words};
 use crate::transport::frame::FrameRef;
 use crate::transport::shm::{ShmInlet, ShmLink};
 use crate::transport::slab::{Frames, Side};
@@ -197,10 +197,11 @@ impl Consumer {
     /// The next frame, if there is one.
     #[inline(always)]
     fn take(&mut self) -> Hot<Option<FrameRef>> {
+        let mut words = [0; 8];
         loop {
-            match self.inlet.pop() {
-                Ok(Popped::Frame { descriptor, position }) => {
-                    return match self.accept(&descriptor, position) {
+            match self.inlet.pop(&mut words) {
+                Ok(Popped::Frame { position }) => {
+                    return match self.accept(&words, position) {
                         Ok(frame) => Ok(Some(frame)),
                         Err(status) => Err(self.give_up(status)),
                     };
@@ -216,41 +217,46 @@ impl Consumer {
         }
     }
 
-    /// Makes a frame of a descriptor whose every number is checked first.
+    /// Makes a frame of a descriptor, every number of which is checked first.
     #[inline(always)]
-    fn accept(&mut self, descriptor: &Descriptor, position: u64) -> Hot<FrameRef> {
-        connect::check_payload(&descriptor.payload, &self.established.welcome)?;
-        let mut frame = match descriptor.payload {
-            Payload::Inline { words, size } => {
+    fn accept(&mut self, words: &Words, position: u64) -> Hot<FrameRef> {
+        let decoded = descriptor::decode(words).ok_or(LAVA_ERROR_PROTOCOL)?;
+        let (mut frame, size) = match decoded.payload {
+            Payload::Inline { first, size } => {
                 let mut frame = self.frames.take(|_| ());
-                frame.cell_mut().start_inline(words, size.into());
-                frame
+                frame.cell_mut().start_inline(words, first, size);
+                (frame, size as u64)
             }
-            Payload::Slot { slot, buffer: 0, size, .. } => {
-                let data =
-                    self.at(self.pool_start, u64::from(slot) * self.established.welcome.stride);
-                let mut frame = self.frames.take(|_| ());
-                frame.cell_mut().start_slot(slot, position, data, size);
-                frame
-            }
-            Payload::Slot { slot, buffer, offset, size } => {
-                let (data, buffer) = self.in_buffer(buffer, offset, size)?;
-                let mut frame = self.frames.take(|_| ());
-                frame.cell_mut().start_registered(slot, position, data, size, buffer);
-                frame
-            }
+            Payload::Elsewhere(place) => (self.accept_place(place, position)?, place.size),
         };
-        frame.cell_mut().set_origin(descriptor.sequence, descriptor.timestamp_ns, descriptor.tag);
-        if descriptor.tensor
-            && let Payload::Slot { slot, .. } = descriptor.payload
-        {
-            frame.cell_mut().set_received_tensor(self.established.metadata.read(slot));
-        }
-        let expected = self.next_sequence.unwrap_or(descriptor.sequence);
-        self.dropped = self.dropped.wrapping_add(descriptor.sequence.wrapping_sub(expected));
-        self.next_sequence = Some(descriptor.sequence.wrapping_add(1));
+        let origin = decoded.origin;
+        frame.cell_mut().set_origin(origin.sequence, origin.timestamp_ns, origin.tag);
+        let expected = self.next_sequence.unwrap_or(origin.sequence);
+        self.dropped = self.dropped.wrapping_add(origin.sequence.wrapping_sub(expected));
+        self.next_sequence = Some(origin.sequence.wrapping_add(1));
         self.received += 1;
-        self.bytes = self.bytes.wrapping_add(descriptor.size());
+        self.bytes = self.bytes.wrapping_add(size);
+        Ok(frame)
+    }
+
+    #[inline]
+    fn accept_place(&mut self, place: Place, position: u64) -> Hot<FrameRef> {
+        connect::check_place(&place, &self.established.welcome)?;
+        let mut frame = if place.buffer == 0 {
+            let at = u64::from(place.slot) * self.established.welcome.stride;
+            let data = self.at(self.pool_start, at);
+            let mut frame = self.frames.take(|_| ());
+            frame.cell_mut().start_slot(place.slot, position, data, place.size);
+            frame
+        } else {
+            let (data, buffer) = self.in_buffer(place.buffer, place.offset, place.size)?;
+            let mut frame = self.frames.take(|_| ());
+            frame.cell_mut().start_registered(place.slot, position, data, place.size, buffer);
+            frame
+        };
+        if place.tensor {
+            frame.cell_mut().set_received_tensor(self.established.metadata.read(place.slot));
+        }
         Ok(frame)
     }
 

@@ -12,7 +12,7 @@ use crate::os::clock::{Deadline, now_ns};
 use crate::os::futex::{self, Word};
 use crate::os::membarrier;
 use crate::os::socket::{self, Sent};
-use crate::transport::descriptor::{Descriptor, INLINE_SIZE_WITH_TAG, INLINE_WORDS, Payload};
+use crate::transport::descriptor::{Descriptor, INLINE_SIZE_WITH_TAG, Origin, Place};
 use crate::transport::frame::FrameRef;
 use crate::transport::tensor;
 use crate::types::*;
@@ -36,24 +36,6 @@ impl Patience {
         }
         Ok(*self.deadline.get_or_insert_with(|| Deadline::after(self.timeout_ns)))
     }
-}
-
-/// Bytes as the words of an inline payload. Written out, because a copy of unknown length is a call to memcpy.
-#[inline(always)]
-fn inline_payload(bytes: &[u8]) -> Payload {
-    let mut words = [0; INLINE_WORDS];
-    let (whole, rest) = bytes.as_chunks::<8>();
-    for (word, chunk) in words.iter_mut().zip(whole) {
-        *word = u64::from_ne_bytes(*chunk);
-    }
-    if !rest.is_empty() {
-        let mut last = [0_u8; 8];
-        for (to, from) in last.iter_mut().zip(rest) {
-            *to = *from;
-        }
-        words[whole.len()] = u64::from_ne_bytes(last);
-    }
-    Payload::Inline { words, size: bytes.len() as u8 }
 }
 
 impl Producer {
@@ -188,24 +170,25 @@ impl Producer {
         }
         let targets = self.wait_targets(patience)?;
         let cell = frame.cell();
-        let payload = match cell.slot() {
-            None => Payload::Inline { words: cell.inline_words(), size: cell.size() as u8 },
+        let own_timestamp = cell.timestamp_ns();
+        let origin = Origin {
+            sequence: self.sequence,
+            timestamp_ns: if own_timestamp == 0 { timestamp } else { own_timestamp },
+            tag: cell.tag(),
+        };
+        let mut descriptor = Descriptor::default();
+        match cell.slot() {
+            None => descriptor.set_inline(cell.inline_bytes(), origin),
             Some(slot) => {
                 if let Some(tensor) = &tensor {
                     self.metadata.write(slot, tensor);
                 }
                 self.registry.note(slot, 0);
-                Payload::Slot { slot, buffer: 0, offset: 0, size: cell.size() }
+                let size = cell.size();
+                let tensor = tensor.is_some();
+                descriptor.set_place(Place { slot, buffer: 0, offset: 0, size, tensor }, origin);
             }
-        };
-        let own_timestamp = cell.timestamp_ns();
-        let descriptor = Descriptor {
-            sequence: self.sequence,
-            timestamp_ns: if own_timestamp == 0 { timestamp } else { own_timestamp },
-            tag: cell.tag(),
-            tensor: tensor.is_some(),
-            payload,
-        };
+        }
         self.publish(&descriptor, targets);
         self.frames.put_back(frame);
         Ok(())
@@ -260,49 +243,41 @@ impl Producer {
 
     #[inline(always)]
     fn send_copy(&mut self, bytes: &[u8], timestamp: u64, patience: &mut Patience) -> Hot<()> {
-        let payload = if bytes.len() <= LAVA_FRAME_INLINE_SIZE {
-            let targets = self.wait_targets(patience)?;
-            let payload = inline_payload(bytes);
-            let descriptor = Descriptor {
-                sequence: self.sequence,
-                timestamp_ns: timestamp,
-                tag: 0,
-                tensor: false,
-                payload,
-            };
-            self.publish(&descriptor, targets);
-            return Ok(());
-        } else {
-            if bytes.len() as u64 > self.shared.geometry.max_frame_size {
-                return Err(LAVA_ERROR_TOO_LARGE);
+        if bytes.len() > LAVA_FRAME_INLINE_SIZE {
+            return self.send_copy_in_slot(bytes, timestamp, patience);
+        }
+        let targets = self.wait_targets(patience)?;
+        let mut descriptor = Descriptor::default();
+        let origin = Origin { sequence: self.sequence, timestamp_ns: timestamp, tag: 0 };
+        descriptor.set_inline(bytes, origin);
+        self.publish(&descriptor, targets);
+        Ok(())
+    }
+
+    fn send_copy_in_slot(
+        &mut self,
+        bytes: &[u8],
+        timestamp: u64,
+        patience: &mut Patience,
+    ) -> Hot<()> {
+        let size = bytes.len() as u64;
+        if size > self.shared.geometry.max_frame_size {
+            return Err(LAVA_ERROR_TOO_LARGE);
+        }
+        let slot = match self.acquire_slot(patience) {
+            Err(LAVA_WOULD_BLOCK) if self.shared.geometry.policy != LAVA_POLICY_BLOCK => {
+                return Ok(());
             }
-            let slot = match self.acquire_slot(patience) {
-                Err(LAVA_WOULD_BLOCK) if self.shared.geometry.policy != LAVA_POLICY_BLOCK => {
-                    return Ok(());
-                }
-                slot => slot?,
-            };
-            // The room is waited for first: a frame that cannot be sent is not copied.
-            let targets = match self.wait_targets(patience) {
-                Ok(targets) => targets,
-                Err(status) => {
-                    self.pool.discard(slot);
-                    return Err(status);
-                }
-            };
-            let offset = u64::from(slot) * self.shared.geometry.stride;
-            self.memory.write_bytes(offset, bytes).map_err(|error| error.status)?;
-            self.registry.note(slot, 0);
-            (Payload::Slot { slot, buffer: 0, offset: 0, size: bytes.len() as u64 }, targets)
+            slot => slot?,
         };
-        let (payload, targets) = payload;
-        let descriptor = Descriptor {
-            sequence: self.sequence,
-            timestamp_ns: timestamp,
-            tag: 0,
-            tensor: false,
-            payload,
-        };
+        // The room is waited for first: a frame that cannot be sent is not copied.
+        let targets = self.wait_targets(patience).inspect_err(|_| self.pool.discard(slot))?;
+        let at = u64::from(slot) * self.shared.geometry.stride;
+        self.memory.write_bytes(at, bytes).map_err(|error| error.status)?;
+        self.registry.note(slot, 0);
+        let mut descriptor = Descriptor::default();
+        let origin = Origin { sequence: self.sequence, timestamp_ns: timestamp, tag: 0 };
+        descriptor.set_place(Place { slot, buffer: 0, offset: 0, size, tensor: false }, origin);
         self.publish(&descriptor, targets);
         Ok(())
     }
@@ -344,13 +319,10 @@ impl Producer {
             self.metadata.write(slot, tensor);
         }
         self.registry.note(slot, number);
-        let descriptor = Descriptor {
-            sequence: self.sequence,
-            timestamp_ns: self.timestamp(),
-            tag,
-            tensor: tensor.is_some(),
-            payload: Payload::Slot { slot, buffer: number, offset, size },
-        };
+        let origin = Origin { sequence: self.sequence, timestamp_ns: self.timestamp(), tag };
+        let place = Place { slot, buffer: number, offset, size, tensor: tensor.is_some() };
+        let mut descriptor = Descriptor::default();
+        descriptor.set_place(place, origin);
         self.publish(&descriptor, targets);
         self.wake_all();
         Ok(LAVA_OK)
@@ -472,10 +444,13 @@ impl Producer {
             return Ok(slot);
         }
         match self.shared.geometry.policy {
-            LAVA_POLICY_BLOCK => self.wait(patience, |producer| {
-                producer.collect();
-                Ok(producer.pool.take())
-            }),
+            LAVA_POLICY_BLOCK => {
+                self.wake_all();
+                self.wait(patience, |producer| {
+                    producer.collect();
+                    Ok(producer.pool.take())
+                })
+            }
             policy => {
                 if policy == LAVA_POLICY_DROP_OLDEST {
                     self.drop_until_free();
@@ -575,7 +550,7 @@ impl Producer {
                 open += 1;
             }
         }
-        if let Payload::Slot { slot, .. } = descriptor.payload {
+        if let Some(slot) = descriptor.slot() {
             self.pool.publish(slot, targets);
         }
         if open == 0 {

@@ -7,6 +7,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::descriptor::Words;
 use super::slab::{Side, Slab};
 use super::{Released, tensor};
 use crate::error::{Error, Hot, Result};
@@ -148,14 +149,18 @@ impl FrameCell {
         self.state.store(LOAN, Ordering::Relaxed);
     }
 
-    /// Becomes a received frame with its payload in the cell.
-    #[inline]
-    pub fn start_inline(&mut self, words: [u64; LAVA_FRAME_INLINE_SIZE / 8], size: u64) {
-        self.inline = words;
+    /// Becomes a received frame with its payload in the cell: `size` bytes from word `first` of the line.
+    #[inline(always)]
+    pub fn start_inline(&mut self, words: &Words, first: usize, size: usize) {
+        debug_assert!(size <= LAVA_FRAME_INLINE_SIZE && first * 8 + size <= size_of::<Words>());
+        for (to, from) in self.inline.iter_mut().zip(&words[first..]) {
+            // SAFETY: a reference is valid. Volatile, so that the words are copied one by one (see `descriptor`).
+            *to = unsafe { std::ptr::from_ref(from).read_volatile() };
+        }
         self.data = self.inline.as_mut_ptr().cast();
         self.flags = LAVA_FRAME_INLINE;
         self.slot = NO_SLOT;
-        self.start_received(size);
+        self.start_received(size as u64);
     }
 
     /// Becomes a received frame in `slot`, with its payload at `data`.
@@ -255,12 +260,6 @@ impl FrameCell {
 
     pub fn timestamp_ns(&self) -> u64 {
         self.timestamp_ns
-    }
-
-    /// The payload of a frame without a slot.
-    #[inline(always)]
-    pub fn inline_words(&self) -> [u64; LAVA_FRAME_INLINE_SIZE / 8] {
-        self.inline
     }
 
     /// The bytes of a frame without a slot.

@@ -4,26 +4,19 @@
 //! are the channel's. Calls are made by one thread at a time, except those of [`Returns`].
 
 pub mod descriptor;
-#[cfg(not(loom))]
 pub mod event;
-#[cfg(not(loom))]
 pub mod frame;
-#[cfg(not(loom))]
 pub mod metadata;
 pub mod ring;
-#[cfg(not(loom))]
 pub mod shm;
-#[cfg(not(loom))]
 pub mod slab;
-#[cfg(not(loom))]
 pub mod tensor;
 
 use crate::error::Hot;
 use crate::types::*;
-use descriptor::Descriptor;
+use descriptor::{Descriptor, Words};
 pub use ring::descriptors::{Dropped, Popped};
 
-#[cfg(not(loom))]
 use crate::sync::AtomicU32;
 
 /// The transports, in the order in which they are preferred.
@@ -88,7 +81,6 @@ pub struct Released {
 }
 
 /// The producer's end of one connection.
-#[cfg(not(loom))]
 pub trait Outlet: Send {
     /// How many more frames its queue takes; looks at the peer's state only if fewer than `wanted` seem to fit.
     fn room(&mut self, wanted: u64) -> Hot<u64>;
@@ -102,8 +94,8 @@ pub trait Outlet: Send {
     fn drop_oldest(&mut self) -> Hot<Dropped>;
     /// Frames published and not claimed, looked up afresh.
     fn queued(&mut self) -> u64;
-    /// What was published at a position that may still wait; for a consumer that goes.
-    fn published(&self, position: u64) -> Option<Descriptor>;
+    /// The slot of the frame that was published at a position that may still wait; None if it has none.
+    fn published_slot(&self, position: u64) -> Option<u32>;
     /// Position of the next frame.
     fn next(&self) -> u64;
     /// This end is about to sleep: the consumer will change [`Self::wake_word`] when it claims or releases. Gives the
@@ -122,10 +114,9 @@ pub trait Outlet: Send {
 }
 
 /// The consumer's end of one connection.
-#[cfg(not(loom))]
 pub trait Inlet: Send {
-    /// Takes the next descriptor.
-    fn pop(&mut self) -> Hot<Popped>;
+    /// Takes the next descriptor and copies its words out, as the peer wrote them.
+    fn pop(&mut self, words: &mut Words) -> Hot<Popped>;
     /// True if [`Self::pop`] would give something.
     fn ready(&self) -> bool;
     /// Position below which everything is claimed.
@@ -147,7 +138,6 @@ pub trait Inlet: Send {
 }
 
 /// How frames go back; used by any thread, also after the consumer's handle is gone.
-#[cfg(not(loom))]
 pub trait Returns: Send + Sync {
     /// Gives slots back and wakes the producer if it waits.
     fn release(&self, released: &[Released]);

@@ -9,7 +9,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::descriptor::Descriptor;
+use super::descriptor::{Descriptor, Words};
 use super::event::EventSlot;
 use super::ring::alarm::{self, Fences, Sleeper};
 use super::ring::descriptors::{Dropped, Popped, Reader, Regions, Writer};
@@ -182,8 +182,8 @@ impl Outlet for ShmOutlet {
         self.writer.queued()
     }
 
-    fn published(&self, position: u64) -> Option<Descriptor> {
-        self.writer.published(position)
+    fn published_slot(&self, position: u64) -> Option<u32> {
+        self.writer.published_slot(position)
     }
 
     fn next(&self) -> u64 {
@@ -323,8 +323,8 @@ impl ShmInlet {
 
 impl Inlet for ShmInlet {
     #[inline]
-    fn pop(&mut self) -> Hot<Popped> {
-        self.reader.pop()
+    fn pop(&mut self, words: &mut Words) -> Hot<Popped> {
+        self.reader.pop(words)
     }
 
     #[inline]

@@ -4,7 +4,7 @@ use std::ptr::NonNull;
 
 use crate::error::Hot;
 use crate::sync::{Ordering, full_fence};
-use crate::transport::descriptor::{Descriptor, Payload, stamp};
+use crate::transport::descriptor::{self, Descriptor, Payload, Words, stamp};
 use crate::types::LAVA_ERROR_PROTOCOL;
 use crate::wire::{ConsumerHeader, Line, ProducerHeader};
 
@@ -70,6 +70,12 @@ impl Writer {
         Self { regions, next: 0, consumed: 0, oldest: 0 }
     }
 
+    /// For model checks of late positions.
+    #[cfg(loom)]
+    pub fn starting_at(regions: Regions, position: u64) -> Self {
+        Self { regions, next: position, consumed: position, oldest: position }
+    }
+
     pub fn regions(&self) -> &Regions {
         &self.regions
     }
@@ -110,12 +116,12 @@ impl Writer {
     pub fn push(&mut self, descriptor: &Descriptor) -> u64 {
         let position = self.next;
         debug_assert!(self.queued() < u64::from(self.regions.queue_length));
-        let words = descriptor.encode(position);
+        let words = descriptor.words();
         let line = self.regions.line(position);
         for index in 1..8 {
             line.words[index].store(words[index], Ordering::Relaxed);
         }
-        line.words[0].store(words[0], Ordering::Release);
+        line.words[0].store(words[0] | u64::from(stamp(position)), Ordering::Release);
         self.next = position + 1;
         position
     }
@@ -136,23 +142,29 @@ impl Writer {
         if self.refresh()? > position {
             return Ok(Dropped::Claimed);
         }
-        let slot = self.published(position).and_then(|descriptor| match descriptor.payload {
-            Payload::Slot { slot, .. } => Some(slot),
-            Payload::Inline { .. } => None,
-        });
-        Ok(Dropped::Taken(slot))
+        Ok(Dropped::Taken(self.published_slot(position)))
     }
 
-    /// What this side published at a position that is still in the ring.
-    pub fn published(&self, position: u64) -> Option<Descriptor> {
+    /// The slot of the frame that this side published at a position that is still in the ring; None if it has none.
+    pub fn published_slot(&self, position: u64) -> Option<u32> {
         let line = self.regions.line(position);
-        let words = std::array::from_fn(|index| line.words[index].load(Ordering::Relaxed));
-        (words[0] as u32 == stamp(position)).then(|| Descriptor::decode(&words)).flatten()
+        let words: Words = std::array::from_fn(|index| line.words[index].load(Ordering::Relaxed));
+        if words[0] as u32 != stamp(position) {
+            return None;
+        }
+        slot_of(&words)
     }
 
     /// Says that nothing more will be published.
     pub fn close(&self) {
         self.regions.producer().closed.store(1, Ordering::Release);
+    }
+}
+
+fn slot_of(words: &Words) -> Option<u32> {
+    match descriptor::decode(words)?.payload {
+        Payload::Elsewhere(place) => Some(place.slot),
+        Payload::Inline { .. } => None,
     }
 }
 
@@ -177,8 +189,8 @@ const POSITION_MAX: u64 = 1 << 62;
 /// What a look into the ring gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Popped {
+    /// The words of its line were copied out; they are as the peer wrote them.
     Frame {
-        descriptor: Descriptor,
         position: u64,
     },
     /// A frame was claimed at the moment in which the producer took it back: it is not delivered. If the slot is one of
@@ -193,6 +205,12 @@ pub enum Popped {
 impl Reader {
     pub fn new(regions: Regions, may_drop: bool) -> Self {
         Self { regions, next: 0, may_drop, overtaken: 0 }
+    }
+
+    /// For model checks of late positions.
+    #[cfg(loom)]
+    pub fn starting_at(regions: Regions, may_drop: bool, position: u64) -> Self {
+        Self { regions, next: position, may_drop, overtaken: 0 }
     }
 
     /// Frames below this position are claimed.
@@ -225,7 +243,7 @@ impl Reader {
     /// Takes the next frame. The claim is published at once: call [`crate::transport::ring::alarm::look`] after a batch
     /// of pops, for a producer that waits for room.
     #[inline(always)]
-    pub fn pop(&mut self) -> Hot<Popped> {
+    pub fn pop(&mut self, words: &mut Words) -> Hot<Popped> {
         while self.overtaken < OVERTAKEN_MAX {
             let position = self.next;
             let line = self.regions.line(position);
@@ -236,21 +254,20 @@ impl Reader {
                 }
                 break;
             }
-            let mut words = [first; 8];
+            words[0] = first;
             for index in 1..8 {
                 words[index] = line.words[index].load(Ordering::Relaxed);
             }
             self.next = position + 1;
             self.regions.consumer().consumed.store(position + 1, Ordering::Release);
             if self.may_drop && self.lost_race(position) {
-                match self.taken_back(position, &words)? {
+                match self.taken_back(position, words)? {
                     Popped::Empty => continue,
                     popped => return Ok(popped),
                 }
             }
             self.overtaken = 0;
-            let descriptor = Descriptor::decode(&words).ok_or(LAVA_ERROR_PROTOCOL)?;
-            return Ok(Popped::Frame { descriptor, position });
+            return Ok(Popped::Frame { position });
         }
         self.overtaken = 0;
         Ok(Popped::Empty)
@@ -270,14 +287,10 @@ impl Reader {
     /// did, it waits for the slot, and the words are whole, because it overwrites them only after that. If it did not,
     /// the words may be a mixture, and it ignores a release with this position, whatever the slot.
     #[cold]
-    fn taken_back(&mut self, position: u64, words: &[u64; 8]) -> Hot<Popped> {
+    fn taken_back(&mut self, position: u64, words: &Words) -> Hot<Popped> {
         self.overtaken += 1;
         self.skip_taken_back()?;
-        let descriptor = Descriptor::decode(words).ok_or(LAVA_ERROR_PROTOCOL)?;
-        Ok(match descriptor.payload {
-            Payload::Slot { slot, .. } => Popped::TakenBack { slot, position },
-            Payload::Inline { .. } => Popped::Empty,
-        })
+        Ok(slot_of(words).map_or(Popped::Empty, |slot| Popped::TakenBack { slot, position }))
     }
 
     /// Moves past frames that were taken back. True if there is something new to look at.

@@ -28,6 +28,12 @@ impl Writer {
         Self { entries, length, reserved: AtomicU64::new(0) }
     }
 
+    /// For model checks of late numbers.
+    #[cfg(loom)]
+    pub fn starting_at(entries: NonNull<Release>, length: u32, number: u64) -> Self {
+        Self { entries, length, reserved: AtomicU64::new(number) }
+    }
+
     /// Reserves `count` entries; gives the number of the first. Fill each with [`Self::fill`].
     #[inline(always)]
     pub fn reserve(&self, count: u64) -> u64 {
@@ -63,6 +69,12 @@ impl Reader {
     /// As [`Writer::new`].
     pub fn new(entries: NonNull<Release>, length: u32) -> Self {
         Self { entries, length, next: 0 }
+    }
+
+    /// For model checks of late numbers.
+    #[cfg(loom)]
+    pub fn starting_at(entries: NonNull<Release>, length: u32, number: u64) -> Self {
+        Self { entries, length, next: number }
     }
 
     /// The next release: slot and position, both as the peer wrote them, not checked.
