@@ -1,4 +1,5 @@
 //! The command line `lava`, run as a user runs it.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod demo;
 mod perf;

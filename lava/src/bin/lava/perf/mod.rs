@@ -3,15 +3,15 @@
 
 mod channel;
 mod clock;
-mod cpu;
+pub mod cpu;
 mod idle;
 mod limit;
-mod plan;
+pub mod plan;
 mod plot;
 mod report;
-mod round;
-mod row;
-mod session;
+pub mod round;
+pub mod row;
+pub mod session;
 mod shared;
 mod target;
 mod touch;

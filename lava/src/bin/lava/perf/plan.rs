@@ -30,6 +30,8 @@ pub struct Choice {
 }
 
 const INLINE: usize = 40;
+/// A frame that takes a slot, as the larger ones do.
+const SMALLEST_SLOT: usize = 64;
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 /// Slots of the rows of `send_bytes`, and their largest frame: eight of them are what the limits have room for anyway.
@@ -109,6 +111,8 @@ fn round_trip(choice: &Choice, size: usize, waiting: Waiting) -> Row {
         },
         yardstick: Yardstick::Limits(limits),
         bound: Some(Bound::TimeAtMost(most)),
+        reference: (waiting == Waiting::Polling && size > SMALLEST_SLOT)
+            .then_some(Exchange::RoundTrip { size: SMALLEST_SLOT }),
     }
 }
 
@@ -121,6 +125,7 @@ fn in_place(choice: &Choice, size: usize) -> Row {
         exchange: Exchange::InPlace { size },
         yardstick: Yardstick::Limits(vec![Limit::InPlace { size }]),
         bound: (size >= MIB).then_some(Bound::SpeedAtLeast(0.95)),
+        reference: None,
     }
 }
 
@@ -133,6 +138,7 @@ fn copy(choice: &Choice, size: usize) -> Row {
         exchange: Exchange::CopyInOut { size },
         yardstick: Yardstick::Limits(vec![Limit::CopyInOut { size }]),
         bound: None,
+        reference: None,
     }
 }
 
@@ -145,6 +151,7 @@ fn send_bytes(choice: &Choice, size: usize) -> Row {
         exchange: Exchange::SendBytes { size },
         yardstick: Yardstick::Memcpy(size),
         bound: (size == MIB).then_some(Bound::SpeedAtLeast(0.9)),
+        reference: None,
     }
 }
 
@@ -169,6 +176,7 @@ fn stream(choice: &Choice, size: usize, batch: usize, consumers: usize) -> Row {
         exchange: Exchange::Stream { size, batch, channel: 0 },
         yardstick: Yardstick::Limits(vec![Limit::Ring { words: size / 8, batch: 1 }]),
         bound: (size == 8 && consumers == 1).then_some(Bound::SpeedAtLeast(least)),
+        reference: None,
     }
 }
 
@@ -187,6 +195,7 @@ fn more_consumers(choice: &Choice, size: usize) -> Row {
         exchange: Exchange::Burst { size, channel: 1 },
         yardstick: Yardstick::Other(Exchange::Burst { size, channel: 0 }, "one consumer"),
         bound: (choice.consumers == 2).then_some(Bound::TimeAtMost(1.3)),
+        reference: None,
     }
 }
 

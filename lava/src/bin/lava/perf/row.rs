@@ -49,6 +49,8 @@ pub struct Row {
     pub yardstick: Yardstick,
     /// What it must reach, if it is in the list of targets.
     pub bound: Option<Bound>,
+    /// The same with another size, over the same channels, to see whether the size matters.
+    pub reference: Option<Exchange>,
 }
 
 /// What a row came to.
@@ -74,6 +76,8 @@ pub struct Measured {
     pub bound: Option<Bound>,
     /// Whether the bound is kept.
     pub kept: Option<bool>,
+    /// Median time by median time of the smallest frame over the same channels, as `time_ratio`.
+    pub size_ratio: Option<f64>,
 }
 
 #[derive(Default)]
@@ -120,14 +124,19 @@ impl Row {
         let yards = self.yards(session, time)?;
         let mut lava = Sum::default();
         let mut limits: Vec<Sum> = yards.iter().map(|_| Sum::default()).collect();
+        let mut reference = Sum::default();
         for _ in 0..rounds {
             for (yard, sum) in yards.iter().zip(&mut limits) {
                 sum.add(yard.run(session, time)?);
             }
             lava.add(session.exchange(self.exchange, time)?.0);
+            if let Some(exchange) = self.reference {
+                reference.add(session.exchange(exchange, time)?.0);
+            }
         }
         session.close()?;
-        self.conclude(&yards, lava, limits)
+        let size_ratio = self.reference.map(|_| time_ratio(&lava, &[reference]));
+        Ok(Measured { size_ratio, ..self.conclude(&yards, lava, limits)? })
     }
 
     fn yards(&self, session: &mut Session, time: Duration) -> Result<Vec<Yard>, Failure> {
@@ -171,6 +180,7 @@ impl Row {
             time_ratio,
             bound: self.bound,
             kept: self.bound.map(|bound| bound.is_kept(time_ratio)),
+            size_ratio: None,
         })
     }
 

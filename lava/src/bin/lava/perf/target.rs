@@ -17,7 +17,7 @@ pub struct Verdict {
     pub kept: bool,
 }
 
-/// How far the ratios of the untouched rows may lie apart.
+/// How far the times of the untouched rows may lie apart.
 const CONSTANT_WITHIN: f64 = 1.2;
 
 /// The verdicts on what was measured; a target without its rows has none.
@@ -59,11 +59,14 @@ fn bounded(row: &Measured) -> Option<Verdict> {
 
 /// Whether an untouched frame costs the same at every size.
 fn constant(rows: &[Measured]) -> Option<Verdict> {
-    let ratios: Vec<f64> =
-        rows.iter().filter(|row| row.group == "zero-copy").map(|row| row.time_ratio).collect();
-    let most = ratios.iter().copied().reduce(f64::max)?;
-    let least = ratios.iter().copied().reduce(f64::min)?;
-    (ratios.len() > 1).then(|| Verdict {
+    let ratios: Vec<f64> = rows.iter().filter_map(|row| row.size_ratio).collect();
+    if ratios.is_empty() {
+        return None;
+    }
+    // The smallest frame by itself is 1.
+    let most = ratios.iter().copied().fold(1.0, f64::max);
+    let least = ratios.iter().copied().fold(1.0, f64::min);
+    Some(Verdict {
         target: format!("zero-copy: constant over the sizes within {CONSTANT_WITHIN} ×"),
         measured: format!("{:.2} ×", most / least),
         kept: most / least <= CONSTANT_WITHIN,
