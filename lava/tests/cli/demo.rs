@@ -1,10 +1,8 @@
 //! `lava demo`.
 
-use std::time::{Duration, Instant};
-
 use rustix::process::Signal;
 
-use crate::support::{PATIENCE, Place, Running, assert_code, error_text, json, text, wait_gone};
+use crate::support::{Place, Running, assert_code, error_text, json, text, wait_gone};
 
 #[test]
 fn the_demo_verifies_every_byte_at_every_consumer() {
@@ -67,15 +65,8 @@ fn an_empty_or_absent_file_is_refused() {
 /// A demo that would go on for minutes, and its two consumers.
 fn long_demo(place: &Place) -> (Running, Vec<u32>) {
     let mut demo = place.start(&["demo", "--size", "100TB", "--frame-size", "4KiB"]);
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let children = demo.children();
-        if children.len() == 2 {
-            return (demo, children);
-        }
-        assert!(Instant::now() < deadline, "no consumers");
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    let children = demo.wait_children(2);
+    (demo, children)
 }
 
 #[test]

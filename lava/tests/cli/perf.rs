@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::{Place, assert_code, json, text};
+use crate::support::{Place, assert_code, json, text, wait_gone};
 
 const SHORT: [&str; 5] = ["perf", "--rounds", "2", "--round-time", "1ms"];
 
@@ -53,4 +53,21 @@ fn the_table_ends_with_the_targets() {
     assert!(table.contains("bare futex"), "{table}");
     let verdicts = table.lines().filter(|line| line.ends_with("pass") || line.ends_with("FAIL"));
     assert_eq!(verdicts.count(), 4, "{table}");
+}
+
+#[test]
+fn ctrl_c_ends_the_measurement_and_leaves_nothing() {
+    let place = Place::new();
+    let mut perf = place.start(&["perf", "--rounds", "100000"]);
+    let children = perf.wait_children(2);
+    // Rounds begin once the channels are open.
+    let deadline = std::time::Instant::now() + crate::support::PATIENCE;
+    while place.sockets().is_empty() {
+        assert!(std::time::Instant::now() < deadline, "no channels");
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    perf.signal(rustix::process::Signal::INT);
+    assert_code(&perf.finish(), 1);
+    children.into_iter().for_each(wait_gone);
+    assert_eq!(place.sockets(), Vec::<std::path::PathBuf>::new());
 }

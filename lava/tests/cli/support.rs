@@ -129,10 +129,23 @@ impl Running {
     }
 
     /// Processes that this one has started.
-    pub(crate) fn children(&mut self) -> Vec<u32> {
+    fn children(&mut self) -> Vec<u32> {
         let id = self.child().id();
         let text = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
         text.split_whitespace().map(|id| id.parse().unwrap()).collect()
+    }
+
+    /// Waits until it has started so many processes.
+    pub(crate) fn wait_children(&mut self, count: usize) -> Vec<u32> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let children = self.children();
+            if children.len() == count {
+                return children;
+            }
+            assert!(Instant::now() < deadline, "{} instead of {count} processes", children.len());
+            thread::sleep(Duration::from_millis(2));
+        }
     }
 
     /// Writes to its standard input, which stays open.

@@ -19,7 +19,8 @@ use crate::interrupt;
 #[derive(Debug)]
 pub struct Helper {
     child: Child,
-    input: ChildStdin,
+    /// Closed to ask the helper to end.
+    input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
     name: String,
 }
@@ -42,13 +43,16 @@ impl Helper {
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(Failure::Failed(format!("{name} has no pipes")));
         };
-        Ok(Helper { child, input, output: BufReader::new(output), name })
+        Ok(Helper { child, input: Some(input), output: BufReader::new(output), name })
     }
 
     /// Sends one message.
     pub fn tell(&mut self, message: &impl Serialize) -> Result<(), Failure> {
         let line = serde_json::to_string(message).doing("writing JSON")? + "\n";
-        self.input.write_all(line.as_bytes()).doing(format_args!("telling {}", self.name))
+        let Some(input) = &mut self.input else {
+            return Err(Failure::Failed(format!("{} was asked to end", self.name)));
+        };
+        input.write_all(line.as_bytes()).doing(format_args!("telling {}", self.name))
     }
 
     /// Waits for one message; fails after `patience`, on Ctrl-C, and when the helper has ended.
@@ -70,6 +74,15 @@ impl Helper {
             return Err(Failure::Failed(format!("{} ended early: {status}", self.name)));
         }
         serde_json::from_str(&line).doing(format_args!("{} said `{}`", self.name, line.trim_end()))
+    }
+
+    /// Lets the helper end by itself, in which it closes its channels; one that takes longer than `patience` is killed.
+    pub fn end(&mut self, patience: Duration) {
+        self.input = None;
+        let deadline = Instant::now() + patience;
+        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Whether a message, or the helper's end, is there.

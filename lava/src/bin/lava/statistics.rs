@@ -30,19 +30,19 @@ impl Summary {
         Some(Summary {
             count: samples.len() as u64,
             min: min.into(),
-            p50: percentile(samples, 50.0),
-            p99: percentile(samples, 99.0),
-            p999: percentile(samples, 99.9),
+            p50: percentile(samples, 500),
+            p99: percentile(samples, 990),
+            p999: percentile(samples, 999),
             max: max.into(),
             mean: sum / samples.len() as f64,
         })
     }
 }
 
-/// Nearest rank: the smallest sample that `percent` of all samples do not exceed.
-fn percentile(sorted: &[f32], percent: f64) -> f64 {
-    let rank = (percent / 100.0 * sorted.len() as f64).ceil() as usize;
-    f64::from(sorted[rank.clamp(1, sorted.len()) - 1])
+/// Nearest rank: the smallest sample that so many of a thousand samples do not exceed.
+fn percentile(sorted: &[f32], per_mille: usize) -> f64 {
+    let rank = (sorted.len() * per_mille).div_ceil(1000);
+    f64::from(sorted[rank.max(1) - 1])
 }
 
 #[cfg(test)]

@@ -205,6 +205,17 @@ impl Session {
     }
 }
 
+impl Drop for Session {
+    fn drop(&mut self) {
+        // Whatever a peer waits for after a failure or Ctrl-C: the end of its channels, or the end of a limit.
+        self.here = None;
+        Limit::stop(&self.memory);
+        for peer in &mut self.peers {
+            peer.end(Duration::from_secs(1));
+        }
+    }
+}
+
 /// An answering process.
 pub fn answer(arguments: &PeerArguments) -> Result<(), Failure> {
     let parent = Parent::attach(arguments.parent)?;

@@ -78,6 +78,11 @@ impl Limit {
         }
     }
 
+    /// Ends the other process's part of any limit but the ring, when this process will not.
+    pub fn stop(memory: &Shared) {
+        ping_pong::stop(memory);
+    }
+
     /// The other process's part, until the measuring one says stop.
     pub fn answer(self, memory: &Shared, clock: &Clock) -> Result<(), Failure> {
         match self {

@@ -16,6 +16,10 @@ pub(super) fn prepare(memory: &Shared) {
     memory.word(PONG).store(0, Relaxed);
 }
 
+pub(super) fn stop(memory: &Shared) {
+    memory.word(PING).store(STOP, Release);
+}
+
 pub(super) fn measure<const PAUSE: bool>(
     memory: &Shared,
     clock: &Clock,
