@@ -5,6 +5,9 @@
 //! a part) starts it, limits its time, and looks for what is left. A scene starts its actors the same way.
 
 mod directories;
+mod hostile_consumer;
+mod hostile_memory;
+mod hostile_producer;
 mod idle;
 mod kill_consumer;
 mod kill_producer;
@@ -30,6 +33,9 @@ fn scenes() -> Vec<Scene> {
         idle::SCENES,
         kill_producer::SCENES,
         kill_consumer::SCENES,
+        hostile_consumer::SCENES,
+        hostile_memory::SCENES,
+        hostile_producer::SCENES,
     ]
     .concat()
 }
@@ -43,6 +49,7 @@ fn roles() -> Vec<Role> {
         lifetimes::ROLES,
         kill_producer::ROLES,
         kill_consumer::ROLES,
+        hostile_consumer::ROLES,
     ]
     .concat()
 }

@@ -1,12 +1,14 @@
 //! What the scenes share.
 
 pub(crate) mod actor;
+pub(crate) mod bystanders;
 pub(crate) mod census;
 pub(crate) mod durations;
 pub(crate) mod nursery;
 pub(crate) mod payload;
 pub(crate) mod place;
 pub(crate) mod pool;
+pub(crate) mod raw;
 pub(crate) mod stage;
 pub(crate) mod system;
 
