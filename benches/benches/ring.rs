@@ -1,5 +1,5 @@
-//! The two rings of a connection, both halves in one thread: the instructions without the travel of cache lines, which
-//! `two_processes` has.
+//! The two rings of a connection, both halves in one thread: the instructions without the travel of cache lines,
+//! which `two_processes` has.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
 use std::hint::black_box;

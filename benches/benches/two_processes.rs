@@ -1,5 +1,5 @@
-//! Two pinned processes, with the code, the rows and the limits of `lava perf`. A round's mean stands for each iteration, since
-//! two processes cannot start and stop for every one.
+//! Two pinned processes, with the code, the rows and the limits of `lava perf`. A round's mean stands for each
+//! iteration, since two processes cannot start and stop for every one.
 #![allow(
     missing_docs,
     dead_code,

@@ -1,5 +1,6 @@
-//! Helper processes: this executable again, with a hidden subcommand. They talk with their parent in JSON lines over their
-//! standard input and output, and never outlive it: the handle kills and reaps, and the kernel kills when the parent dies.
+//! Helper processes: this executable again, with a hidden subcommand. They talk with their parent in JSON lines
+//! over their standard input and output, and never outlive it: the handle kills and reaps, and the kernel kills
+//! when the parent dies.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsFd;
@@ -76,7 +77,8 @@ impl Helper {
         serde_json::from_str(&line).doing(format_args!("{} said `{}`", self.name, line.trim_end()))
     }
 
-    /// Lets the helper end by itself, in which it closes its channels; one that takes longer than `patience` is killed.
+    /// Lets the helper end by itself, in which it closes its channels; one that takes longer than `patience` is
+    /// killed.
     pub fn end(&mut self, patience: Duration) {
         self.input = None;
         let deadline = Instant::now() + patience;

@@ -1,4 +1,5 @@
-//! What the subcommands that open channels share: names of transports and memory, waiting that Ctrl-C ends, connections as JSON.
+//! What the subcommands that open channels share: names of transports and memory, waiting that Ctrl-C ends,
+//! connections as JSON.
 
 use std::time::{Duration, Instant};
 
@@ -106,7 +107,8 @@ impl From<ConnectionInfo> for Connection {
     }
 }
 
-/// Repeats a call that waits for a short time, until it has something, the time is over (`None`), or the user presses Ctrl-C.
+/// Repeats a call that waits for a short time, until it has something, the time is over (`None`), or the user
+/// presses Ctrl-C.
 pub fn patiently<T>(
     timeout: Timeout,
     mut attempt: impl FnMut(Duration) -> Result<Option<T>, Failure>,

@@ -1,5 +1,5 @@
-//! Ctrl-C, SIGTERM and SIGHUP: they set a flag, the work looks at it, and everything is dropped in order: frames, channels
-//! with their sockets, child processes. A second signal ends the process at once.
+//! Ctrl-C, SIGTERM and SIGHUP: they set a flag, the work looks at it, and everything is dropped in order: frames,
+//! channels with their sockets, child processes. A second signal ends the process at once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! `lava`: channels from the command line. One file or folder per subcommand; this one has the list and the exit codes.
+//! `lava`: channels from the command line. One file or folder per subcommand; this one has the list and the exit
+//! codes.
 #![allow(
     unreachable_pub,
     reason = "in a program, `pub` says that a module offers it, and nothing leaves the crate"
@@ -32,9 +33,9 @@ use failure::Failure;
 
 /// Moves frames of memory between processes without copying.
 ///
-/// Exit codes: 0 done, 1 failed or interrupted, 2 wrong arguments. Reports and JSON go to standard output, progress, logs and
-/// errors to standard error. Processes meet in $LAVA_RUNTIME_DIR, else $XDG_RUNTIME_DIR/lava, else /tmp/lava-<uid>;
-/// LAVA_LOG=error|warn|info|debug shows the library's log.
+/// Exit codes: 0 done, 1 failed or interrupted, 2 wrong arguments. Reports and JSON go to standard output,
+/// progress, logs and errors to standard error. Processes meet in $LAVA_RUNTIME_DIR, else $XDG_RUNTIME_DIR/lava,
+/// else /tmp/lava-<uid>; LAVA_LOG=error|warn|info|debug shows the library's log.
 #[derive(Debug, Parser)]
 #[command(name = "lava", version)]
 struct Arguments {

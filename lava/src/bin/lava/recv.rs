@@ -146,7 +146,8 @@ fn receive(
     }
 }
 
-/// The next frame; `None` when the time is over. The end of the channel is a failure here: the stream's own end comes first.
+/// The next frame; `None` when the time is over. The end of the channel is a failure here: the stream's own end
+/// comes first.
 fn next(consumer: &mut Consumer, timeout: Timeout) -> Result<Option<Frame>, Failure> {
     patiently(timeout, |slice| match consumer.receive_timeout(slice)? {
         Received::Frame(frame) => Ok(Some(frame)),

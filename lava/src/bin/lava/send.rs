@@ -1,4 +1,5 @@
-//! `lava send`: a file or standard input to any number of receivers, each byte written once, into memory that all of them map.
+//! `lava send`: a file or standard input to any number of receivers, each byte written once, into memory that all
+//! of them map.
 
 use std::fs::File;
 use std::io::{self, Read};

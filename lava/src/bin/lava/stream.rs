@@ -1,5 +1,5 @@
-//! How `lava send` cuts a stream of bytes into frames, so that `lava recv` can tell whether it has all of it: one BEGIN
-//! frame, data frames of any sizes, one END frame. A frame's tag says which it is.
+//! How `lava send` cuts a stream of bytes into frames, so that `lava recv` can tell whether it has all of it: one
+//! BEGIN frame, data frames of any sizes, one END frame. A frame's tag says which it is.
 
 use crate::checksum::{Checker, Checksum};
 

@@ -1,5 +1,5 @@
-//! `lava info`: what this machine offers to lava, each kind of memory tried by a real allocation, and how to mend what is
-//! missing.
+//! `lava info`: what this machine offers to lava, each kind of memory tried by a real allocation, and how to mend
+//! what is missing.
 
 mod host;
 mod memory;

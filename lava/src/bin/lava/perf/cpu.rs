@@ -20,7 +20,8 @@ pub fn pin(cpu: usize) -> Result<(), Failure> {
     sched_setaffinity(None, &set).doing(format_args!("pinning to processor {cpu}"))
 }
 
-/// Chooses processors for `count` processes: own cores before hardware threads of one core, then the first ones again.
+/// Chooses processors for `count` processes: own cores before hardware threads of one core, then the first ones
+/// again.
 pub fn choose(allowed: &[usize], count: usize) -> Vec<usize> {
     let mut cores = BTreeSet::new();
     let (first, second): (Vec<usize>, Vec<usize>) =

@@ -1,5 +1,5 @@
-//! `lava perf`: lava against the physical limits of this machine. Two pinned processes; every row runs in short rounds that
-//! alternate with its limit, so that what else the machine does meets both alike.
+//! `lava perf`: lava against the physical limits of this machine. Two pinned processes; every row runs in short
+//! rounds that alternate with its limit, so that what else the machine does meets both alike.
 
 mod channel;
 mod clock;

@@ -34,7 +34,8 @@ const INLINE: usize = 40;
 const SMALLEST_SLOT: usize = 64;
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
-/// Slots of the rows of `send_bytes`, and their largest frame: eight of them are what the limits have room for anyway.
+/// Slots of the rows of `send_bytes`, and their largest frame: eight of them are what the limits have room for
+/// anyway.
 const ROTATING: u32 = 8;
 const LARGEST_ROTATING: usize = 8 * MIB;
 

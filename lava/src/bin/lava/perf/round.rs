@@ -10,8 +10,8 @@ use crate::interrupt;
 /// In the blocking rows, how long each process spins before it sends, so that the other one is surely asleep.
 pub const NAP: Duration = Duration::from_micros(50);
 
-/// Messages of a streaming row that are timed together: many times what a queue holds, and few enough that most stretches
-/// see no interruption.
+/// Messages of a streaming row that are timed together: many times what a queue holds, and few enough that most
+/// stretches see no interruption.
 pub const STRETCH: u32 = 8192;
 
 /// Longest time that a process waits for the other within a round.

@@ -70,8 +70,8 @@ pub struct Measured {
     pub limit: Summary,
     /// Every limit that was tried; the row is held against the fastest.
     pub limits: Vec<(String, Summary)>,
-    /// Median time of lava by median time of the fastest limit, round by round, and of these the median: 1 is the limit, less
-    /// is faster. What the machine does to a whole second meets both sides of each quotient.
+    /// Median time of lava by median time of the fastest limit, round by round, and of these the median: 1 is the
+    /// limit, less is faster. What the machine does to a whole second meets both sides of each quotient.
     pub time_ratio: f64,
     pub bound: Option<Bound>,
     /// Whether the bound is kept.

@@ -86,8 +86,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// Pins this process to the first of `cpus` and starts an answering process on each other one. `payload` is the largest
-    /// that a limit will need.
+    /// Pins this process to the first of `cpus` and starts an answering process on each other one. `payload` is the
+    /// largest that a limit will need.
     pub fn start(cpus: Vec<usize>, payload: usize) -> Result<Self, Failure> {
         let memory = Shared::create(payload)?;
         let fd = memory.fd().as_raw_fd();

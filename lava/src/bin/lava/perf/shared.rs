@@ -10,7 +10,8 @@ use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 use crate::failure::{Doing, Failure};
 
-/// Where a word lies: each has a pair of cache lines for itself, so that the prefetcher of neighbouring lines joins none.
+/// Where a word lies: each has a pair of cache lines for itself, so that the prefetcher of neighbouring lines joins
+/// none.
 #[derive(Clone, Copy, Debug)]
 pub struct Word(usize);
 
@@ -103,8 +104,8 @@ impl Shared {
     pub fn atomic(&self, offset: usize) -> &AtomicU64 {
         assert!(offset.is_multiple_of(8) && offset + 8 <= PAYLOAD, "word at {offset}");
         let address = self.base.as_ptr().wrapping_add(offset).cast::<u64>();
-        // SAFETY: aligned and within the mapping (checked above), which lives as long as `self`; both processes only use
-        // atomic operations there.
+        // SAFETY: aligned and within the mapping (checked above), which lives as long as `self`; both processes
+        // only use atomic operations there.
         unsafe { AtomicU64::from_ptr(address) }
     }
 }

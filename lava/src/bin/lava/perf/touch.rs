@@ -1,5 +1,5 @@
-//! Writing, reading and copying payloads: the same code for lava and for the limits, out of line so that the compiler can
-//! neither remove it nor fit it to one of them.
+//! Writing, reading and copying payloads: the same code for lava and for the limits, out of line so that the
+//! compiler can neither remove it nor fit it to one of them.
 
 use std::hint::black_box;
 

@@ -61,8 +61,8 @@ fn time_turns(
 
 pub(super) fn answer_in_place(there: &mut There) -> Result<Seen, Failure> {
     answer(there, |frame| {
-        // SAFETY: the payload is aligned to 8 and mapped as long as the frame lives; the producer of this measurement does
-        // not write to it before it is released.
+        // SAFETY: the payload is aligned to 8 and mapped as long as the frame lives; the producer of this
+        // measurement does not write to it before it is released.
         unsafe { touch::sum(frame.as_ptr(), frame.len()) };
         Ok(())
     })

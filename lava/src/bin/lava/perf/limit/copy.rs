@@ -1,4 +1,5 @@
-//! One payload in shared memory: written and read where it lies, or copied in and out, in turns that a word each orders.
+//! One payload in shared memory: written and read where it lies, or copied in and out, in turns that a word each
+//! orders.
 
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! A single-producer single-consumer ring as anybody would write it: an index at each end, each side remembering the other's.
+//! A single-producer single-consumer ring as anybody would write it: an index at each end, each side remembering
+//! the other's.
 
 use std::hint::black_box;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
