@@ -66,10 +66,19 @@ impl Trap {
     }
 }
 
-/// Goes on until the consumer's memory has come.
+/// The next connection that says something: others only look whether somebody listens.
+pub(crate) fn await_hello(listener: &OwnedFd) -> OwnedFd {
+    loop {
+        let socket = raw::accept(listener);
+        if let Some((hello, _)) = raw::receive(&socket) {
+            assert_eq!((hello.kind(), hello.0.len()), (raw::HELLO_ATTACH, raw::HELLO_SIZE));
+            return socket;
+        }
+    }
+}
+
+/// Answers the first message, and goes on until the consumer's memory has come.
 pub(crate) fn shake_hands(socket: &OwnedFd, trap: &Trap, policy: u32) -> Region {
-    let (hello, _) = raw::receive(socket).expect("a first message");
-    assert_eq!((hello.kind(), hello.0.len()), (raw::HELLO_ATTACH, raw::HELLO_SIZE));
     assert!(raw::send(socket, &trap.welcome(policy).0, &trap.descriptors()));
     let (attach, mut descriptors) = raw::receive(socket).expect("the consumer attaches");
     assert_eq!((attach.kind(), descriptors.len()), (raw::ATTACH, 1));
@@ -282,14 +291,17 @@ fn ready(place: &Place) -> Played {
         ];
         for message in &wrong {
             let error = spring(context, listener, LONG, |socket| {
+                raw::receive(&socket);
                 shake_hands(&socket, trap, BLOCK);
                 raw::send(&socket, message, &[]);
                 assert!(raw::receive(&socket).is_none(), "the consumer believed it");
             });
             assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
         }
-        let error =
-            spring(context, listener, SHORT, |socket| drop(shake_hands(&socket, trap, BLOCK)));
+        let error = spring(context, listener, SHORT, |socket| {
+            raw::receive(&socket);
+            shake_hands(&socket, trap, BLOCK);
+        });
         assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
     });
     Ok(())
@@ -303,7 +315,10 @@ fn silence(place: &Place) -> Played {
         let stages: [&(dyn Fn(&OwnedFd) + Sync); 4] = [
             &|_| {},
             &|socket| drop(raw::receive(socket)),
-            &|socket| drop(shake_hands(socket, trap, BLOCK)),
+            &|socket| {
+                raw::receive(socket);
+                shake_hands(socket, trap, BLOCK);
+            },
             // An empty message is an end.
             &|socket| drop(raw::receive(socket).map(|_| raw::send(socket, &[], &[]))),
         ];
@@ -352,7 +367,7 @@ fn an_honest_one_is_taken(place: &Place) -> Played {
                 let mut consumer = Consumer::open(context, NAME, &opened).expect("no lie");
                 consumer.try_receive().expect("nothing is wrong");
             });
-            let socket = raw::accept(listener);
+            let socket = await_hello(listener);
             shake_hands(&socket, trap, BLOCK);
             raw::send(&socket, &Bytes::new(raw::READY, raw::PLAIN_SIZE, 0).0, &[]);
             consumer.join().expect("no panic");

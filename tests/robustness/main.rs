@@ -8,6 +8,7 @@ mod directories;
 mod hostile_consumer;
 mod hostile_memory;
 mod hostile_producer;
+mod hostile_stream;
 mod idle;
 mod kill_consumer;
 mod kill_producer;
@@ -36,6 +37,7 @@ fn scenes() -> Vec<Scene> {
         hostile_consumer::SCENES,
         hostile_memory::SCENES,
         hostile_producer::SCENES,
+        hostile_stream::SCENES,
     ]
     .concat()
 }
