@@ -76,7 +76,7 @@ fn measure() -> Result<(), Failure> {
         processors: allowed.len(),
     };
     let mut criterion = Criterion::default().configure_from_args();
-    let mut session = Session::start(cpu::choose(&allowed, 3), plan::payload(&choice))?;
+    let mut session = Session::start(cpu::choose(&allowed, 3), plan::payload(&choice), false)?;
     for row in plan::rows(&choice) {
         row_and_limits(&mut criterion, &mut session, &row)?;
     }

@@ -20,6 +20,23 @@ pub fn pin(cpu: usize) -> Result<(), Failure> {
     sched_setaffinity(None, &set).doing(format_args!("pinning to processor {cpu}"))
 }
 
+/// Puts the calling thread above all ordinary ones, or back among them. Only around a round: the library's own thread shares
+/// the processor and must run in between.
+pub fn set_realtime(realtime: bool) -> Result<(), Failure> {
+    let (policy, priority) = if realtime { (libc::SCHED_FIFO, 1) } else { (libc::SCHED_OTHER, 0) };
+    let parameters = libc::sched_param { sched_priority: priority };
+    // SAFETY: the struct is valid for the call; 0 is the calling thread.
+    match unsafe { libc::sched_setscheduler(0, policy, &raw const parameters) } {
+        0 => Ok(()),
+        _ => {
+            let error = std::io::Error::last_os_error();
+            Err(Failure::Failed(format!(
+                "--realtime: {error}; it needs CAP_SYS_NICE, or `ulimit -r 1`"
+            )))
+        }
+    }
+}
+
 /// Chooses processors for `count` processes: own cores before hardware threads of one core, then the first ones
 /// again.
 pub fn choose(allowed: &[usize], count: usize) -> Vec<usize> {

@@ -54,6 +54,9 @@ pub struct Arguments {
     /// Processors to pin the processes to; the first is the producer's [default: chosen, own cores first]
     #[arg(long, value_name = "CPU", value_delimiter = ',')]
     cpus: Vec<usize>,
+    /// Run each round above all other processes, so that a busy machine disturbs less; needs privileges
+    #[arg(long)]
+    realtime: bool,
     /// Let frames carry the time of their sending, as they do by default outside of this measurement
     #[arg(long)]
     timestamps: bool,
@@ -111,7 +114,7 @@ pub fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
             choice.processors, choice.consumers
         ));
     }
-    let mut session = Session::start(cpus, plan::payload(&choice))?;
+    let mut session = Session::start(cpus, plan::payload(&choice), arguments.realtime)?;
     let (measured, idle) =
         measure(arguments, &mut session, &rows, groups.contains(&IDLE.to_owned()))?;
     let targets = target::verdicts(&measured, idle.as_ref());

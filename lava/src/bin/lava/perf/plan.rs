@@ -61,6 +61,7 @@ pub fn rows(choice: &Choice) -> Vec<Row> {
     for size in [8, 64] {
         rows.extend([1, 64].map(|batch| stream(choice, size, batch, 1)));
     }
+    rows.extend([1, 64].map(|batch| asleep(stream(choice, 8, batch, 1))));
     if choice.processors > choice.consumers {
         rows.extend([1, 64].map(|batch| stream(choice, 8, batch, choice.consumers)));
     }
@@ -179,6 +180,12 @@ fn stream(choice: &Choice, size: usize, batch: usize, consumers: usize) -> Row {
         bound: (size == 8 && consumers == 1).then_some(Bound::SpeedAtLeast(least)),
         reference: None,
     }
+}
+
+/// The same with processes that sleep when they have to wait.
+fn asleep(row: Row) -> Row {
+    let setup = Setup { waiting: Waiting::Blocking, ..row.setup };
+    Row { setup, bound: None, ..row }
 }
 
 /// Two channels, one with a consumer and one with several: the rounds of the first are the yardstick of the second.

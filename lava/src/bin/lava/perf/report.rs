@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::channel::Waiting;
 use super::row::Measured;
 use super::target::Verdict;
 use crate::table::{Align, Table};
@@ -25,10 +26,13 @@ const COLUMNS: [(&str, Align); 11] = [
 pub fn table(rows: &[Measured]) -> String {
     let mut table = Table::new(&COLUMNS);
     for row in rows {
-        let what = match row.consumers {
-            1 => row.what.to_owned(),
-            consumers => format!("{}, {consumers} consumers", row.what),
+        let several = if row.consumers > 1 {
+            format!(", {} consumers", row.consumers)
+        } else {
+            String::new()
         };
+        let blocking = row.waiting == Waiting::Blocking && row.group != "wake";
+        let what = format!("{}{several}{}", row.what, if blocking { ", blocking" } else { "" });
         // Means of whole rounds have no tail to speak of.
         let tail = |value: f64| {
             if row.lava.count < 100 { "-".to_owned() } else { format_nanoseconds(value) }

@@ -10,9 +10,9 @@ use crate::interrupt;
 /// In the blocking rows, how long each process spins before it sends, so that the other one is surely asleep.
 pub const NAP: Duration = Duration::from_micros(50);
 
-/// Messages of a streaming row that are timed together: many times what a queue holds, and few enough that most
+/// Messages of a streaming row that are timed together: more than a queue holds, and few enough that most
 /// stretches see no interruption.
-pub const STRETCH: u32 = 8192;
+pub const STRETCH: u32 = 2048;
 
 /// Longest time that a process waits for the other within a round.
 pub const PATIENCE: Duration = Duration::from_secs(20);

@@ -25,6 +25,8 @@ pub struct PeerArguments {
     #[arg(long)]
     number: usize,
     #[arg(long)]
+    realtime: bool,
+    #[arg(long)]
     parent: u32,
 }
 
@@ -83,22 +85,32 @@ pub struct Session {
     /// Processor of each process; the first is this one.
     pub cpus: Vec<usize>,
     opened: u32,
+    realtime: bool,
 }
 
 impl Session {
     /// Pins this process to the first of `cpus` and starts an answering process on each other one. `payload` is the
     /// largest that a limit will need.
-    pub fn start(cpus: Vec<usize>, payload: usize) -> Result<Self, Failure> {
+    pub fn start(cpus: Vec<usize>, payload: usize, realtime: bool) -> Result<Self, Failure> {
         let memory = Shared::create(payload)?;
         let fd = memory.fd().as_raw_fd();
         let peers = cpus.iter().enumerate().skip(1).map(|(index, cpu)| {
             let arguments = format!("perf-peer --memory {fd} --cpu {cpu} --number {}", index - 1);
-            let arguments: Vec<String> = arguments.split(' ').map(str::to_owned).collect();
+            let mut arguments: Vec<String> = arguments.split(' ').map(str::to_owned).collect();
+            arguments.extend(realtime.then(|| "--realtime".to_owned()));
             Helper::start(format!("answering process {index}"), &arguments)
         });
         let peers = peers.collect::<Result<Vec<_>, _>>()?;
         cpu::pin(cpus[0])?;
-        Ok(Session { memory, clock: Clock::calibrate(), peers, here: None, cpus, opened: 0 })
+        Ok(Session {
+            memory,
+            clock: Clock::calibrate(),
+            peers,
+            here: None,
+            cpus,
+            opened: 0,
+            realtime,
+        })
     }
 
     /// Bytes that the payload of a limit may have.
@@ -111,7 +123,7 @@ impl Session {
         interrupt::check()?;
         limit.prepare(&self.memory);
         self.peers[0].tell(&Request::Limit(limit))?;
-        let round = limit.measure(&self.memory, &self.clock, time);
+        let round = undisturbed(self.realtime, || limit.measure(&self.memory, &self.clock, time));
         self.settle(1, round).map(|(round, _)| round)
     }
 
@@ -153,7 +165,7 @@ impl Session {
         for peer in &mut self.peers {
             peer.tell(&Request::Exchange(exchange))?;
         }
-        let round = exchange.measure(here, &self.clock, time);
+        let round = undisturbed(self.realtime, || exchange.measure(here, &self.clock, time));
         self.settle(self.peers.len(), round)
     }
 
@@ -205,6 +217,20 @@ impl Session {
     }
 }
 
+/// Runs a round, above all other processes if so wished.
+fn undisturbed<T>(
+    realtime: bool,
+    round: impl FnOnce() -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    if !realtime {
+        return round();
+    }
+    cpu::set_realtime(true)?;
+    let result = round();
+    cpu::set_realtime(false)?;
+    result
+}
+
 impl Drop for Session {
     fn drop(&mut self) {
         // Whatever a peer waits for after a failure or Ctrl-C: the end of its channels, or the end of a limit.
@@ -224,7 +250,7 @@ pub fn answer(arguments: &PeerArguments) -> Result<(), Failure> {
     let clock = Clock::calibrate();
     let mut there = None;
     while let Some(request) = parent.hear::<Request>()? {
-        let reply = respond(request, &mut there, (&memory, &clock), arguments.number);
+        let reply = respond(request, &mut there, (&memory, &clock), arguments);
         parent.tell(&reply.unwrap_or_else(|failure| Reply::Failed(failure.to_string())))?;
     }
     Ok(())
@@ -234,18 +260,21 @@ fn respond(
     request: Request,
     there: &mut Option<There>,
     (memory, clock): (&Shared, &Clock),
-    number: usize,
+    arguments: &PeerArguments,
 ) -> Result<Reply, Failure> {
     let done = Reply::Done(Seen::default());
     let closed = || Failure::Failed("no channels are open".to_owned());
     match request {
-        Request::Limit(limit) => limit.answer(memory, clock).map(|()| done),
+        Request::Limit(limit) => {
+            undisturbed(arguments.realtime, || limit.answer(memory, clock)).map(|()| done)
+        }
         Request::Open { setup, prefix } => {
-            *there = Some(There::open(&setup, &prefix, number)?);
+            *there = Some(There::open(&setup, &prefix, arguments.number)?);
             Ok(done)
         }
         Request::Exchange(exchange) => {
-            exchange.answer(there.as_mut().ok_or_else(closed)?, clock).map(Reply::Done)
+            let there = there.as_mut().ok_or_else(closed)?;
+            undisturbed(arguments.realtime, || exchange.answer(there, clock)).map(Reply::Done)
         }
         Request::Close => {
             *there = None;
