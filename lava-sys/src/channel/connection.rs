@@ -10,7 +10,7 @@ use super::shared::{NewConnection, Stats};
 use crate::error::Hot;
 use crate::os::socket;
 use crate::transport::descriptor::Descriptor;
-use crate::transport::{Dropped, Outlet};
+use crate::transport::{AnyOutlet, Dropped};
 use crate::types::*;
 
 /// See the module.
@@ -18,7 +18,7 @@ pub struct Connection {
     pub id: u64,
     /// This consumer among the holders of a slot.
     pub bit: u64,
-    pub outlet: Box<dyn Outlet>,
+    pub outlet: AnyOutlet,
     pub socket: Arc<OwnedFd>,
     pub stats: Arc<Stats>,
     /// For each slot: position at which it was published to this consumer, plus 1; 0: not held.

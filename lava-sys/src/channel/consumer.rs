@@ -26,7 +26,7 @@ use crate::transport::descriptor::{self, Payload, Place, Words};
 use crate::transport::frame::FrameRef;
 use crate::transport::shm::{ShmInlet, ShmLink};
 use crate::transport::slab::{Frames, Side};
-use crate::transport::{Inlet, Popped, Released, Returns};
+use crate::transport::{AnyInlet, Popped, Released, Returns};
 use crate::types::*;
 use crate::wire::{self, Message, kind};
 
@@ -48,7 +48,7 @@ pub struct Consumer {
     context: Arc<Context>,
     name: Name,
     established: Established,
-    inlet: Box<dyn Inlet>,
+    inlet: AnyInlet,
     shared: Arc<ConsumerShared>,
     frames: Frames,
     /// The producer broke the protocol.
@@ -117,7 +117,7 @@ impl Consumer {
             )
         });
         Ok(Self {
-            inlet: Box::new(ShmInlet::new(
+            inlet: AnyInlet::Shm(ShmInlet::new(
                 Arc::clone(link),
                 welcome.policy == LAVA_POLICY_DROP_OLDEST,
             )),
@@ -438,6 +438,7 @@ impl Consumer {
     }
 
     pub fn connection(&mut self) -> ConnectionReport {
+        self.frames.collect(|_| ());
         let established = &self.established;
         let lost = self.shared.lost.load(Ordering::Acquire) != 0;
         ConnectionReport {

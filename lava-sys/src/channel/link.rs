@@ -15,6 +15,7 @@ use crate::os::clock::Deadline;
 use crate::os::membarrier;
 use crate::os::socket::{self, PeerCredentials, Received, Sent};
 use crate::scope::{self, Location, Rendezvous};
+use crate::transport::AnyOutlet;
 use crate::transport::event::EventSlot;
 use crate::transport::ring::alarm::Fences;
 use crate::transport::shm::{ConsumedProbe, OwnRegion, ShmOutlet, map_peer_region};
@@ -287,7 +288,7 @@ impl Link {
         });
         let new = NewConnection {
             id,
-            outlet: Box::new(outlet),
+            outlet: AnyOutlet::Shm(outlet),
             socket: Arc::clone(&self.socket),
             stats: Arc::clone(&stats),
         };

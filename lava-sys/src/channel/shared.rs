@@ -14,7 +14,7 @@ use crate::memory::Buffer;
 use crate::os::futex;
 use crate::scope::{Forced, Location};
 use crate::transport::shm::ConsumedProbe;
-use crate::transport::{Outlet, Transport};
+use crate::transport::{AnyOutlet, Transport};
 
 /// The unchanging facts of a channel.
 #[derive(Debug)]
@@ -116,7 +116,7 @@ impl Event {
 /// A connection whose handshake is done.
 pub struct NewConnection {
     pub id: u64,
-    pub outlet: Box<dyn Outlet>,
+    pub outlet: AnyOutlet,
     pub socket: Arc<OwnedFd>,
     pub stats: Arc<Stats>,
 }

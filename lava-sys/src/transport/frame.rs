@@ -413,8 +413,7 @@ impl FrameCell {
         }
         // SAFETY: the cell is free, and of this slab; one frame less is held.
         unsafe {
-            slab.give_back(cell, cell);
-            Slab::settle(owner, 1);
+            Slab::give_back(owner, cell, cell, 1);
         }
         Ok(())
     }
@@ -486,8 +485,7 @@ impl FrameCell {
             }
             // SAFETY: a chain of free cells of this slab; `count` frames less are held.
             unsafe {
-                slab.give_back(first, last);
-                Slab::settle(owner, count);
+                Slab::give_back(owner, first, last, count);
             }
         }
         (looked, outcome)

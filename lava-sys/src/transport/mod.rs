@@ -3,6 +3,7 @@
 //! A transport moves descriptors and releases, wakes and is woken. It knows nothing of names, policies or pools: those
 //! are the channel's. Calls are made by one thread at a time, except those of [`Returns`].
 
+mod any;
 pub mod descriptor;
 pub mod event;
 pub mod frame;
@@ -14,6 +15,7 @@ pub mod tensor;
 
 use crate::error::Hot;
 use crate::types::*;
+pub use any::{AnyInlet, AnyOutlet};
 use descriptor::{Descriptor, Words};
 pub use ring::descriptors::{Dropped, Popped};
 

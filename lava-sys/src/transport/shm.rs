@@ -150,17 +150,17 @@ impl ShmOutlet {
 }
 
 impl Outlet for ShmOutlet {
-    #[inline]
+    #[inline(always)]
     fn room(&mut self, wanted: u64) -> Hot<u64> {
         self.writer.room(wanted)
     }
 
-    #[inline]
+    #[inline(always)]
     fn push(&mut self, descriptor: &Descriptor) -> u64 {
         self.writer.push(descriptor)
     }
 
-    #[inline]
+    #[inline(always)]
     fn wake(&mut self) {
         let alarm = &self.writer.regions().consumer().alarm;
         if let Some(wake) = alarm::look(alarm, &self.seen, self.fences) {
@@ -168,7 +168,7 @@ impl Outlet for ShmOutlet {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn released(&mut self) -> Option<Released> {
         self.releases.pop().map(|(slot, position)| Released { slot, position })
     }
@@ -322,12 +322,12 @@ impl ShmInlet {
 }
 
 impl Inlet for ShmInlet {
-    #[inline]
+    #[inline(always)]
     fn pop(&mut self, words: &mut Words) -> Hot<Popped> {
         self.reader.pop(words)
     }
 
-    #[inline]
+    #[inline(always)]
     fn ready(&self) -> bool {
         self.reader.ready()
     }
@@ -340,7 +340,7 @@ impl Inlet for ShmInlet {
         self.reader.queued()
     }
 
-    #[inline]
+    #[inline(always)]
     fn wake(&self) {
         self.link.wake();
     }

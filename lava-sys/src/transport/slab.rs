@@ -1,9 +1,9 @@
 //! Where frame cells come from: made once, handed out by one thread, given back by any.
 //!
-//! Who frees the slab: its [`Frames`] (the handing-out side) and the frames that are held share it. `balance` counts
-//! releases down while the slab is open; on closing, the number of frames ever handed out is added. Whoever brings it
-//! to zero after that, the closer or the last release, frees it. So neither handing out nor releasing touches a
-//! reference count twice, and a frame may outlive its consumer.
+//! Who frees the slab: while its [`Frames`] (the handing-out side) lives, it does, and a release only pushes its cell;
+//! who pushed is counted when the cells are collected. When `Frames` ends it closes the list. Frames that are still
+//! held then are counted down in `balance`: whoever brings it to zero, the closer or the last release, frees the slab. So
+//! a release costs one locked instruction, and a frame may outlive its consumer.
 
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicI64, AtomicPtr, Ordering};
@@ -78,35 +78,41 @@ impl Drop for Chunk {
 }
 
 impl Slab {
-    /// Pushes a chain of free cells, from `first` to `last`.
+    /// Takes back a chain of `count` ended frames, from `first` to `last`. Frees a closed slab with its last frame.
     ///
     /// # Safety
-    /// The cells are of this slab and free, linked through `next`; nobody else knows them.
+    /// `slab` came from an `Arc` and is not used after this. The cells are of it, linked through `next`, were held until
+    /// now, and nobody else knows them.
     #[inline(always)]
-    pub(super) unsafe fn give_back(&self, first: *mut FrameCell, last: *mut FrameCell) {
-        let mut head = self.returned.load(Ordering::Relaxed);
-        loop {
+    pub(super) unsafe fn give_back(
+        slab: *const Self,
+        first: *mut FrameCell,
+        last: *mut FrameCell,
+        count: i64,
+    ) {
+        // SAFETY: alive, because these frames are held until the exchange succeeds.
+        let returned = unsafe { &(*slab).returned };
+        let mut head = returned.load(Ordering::Relaxed);
+        while head != CLOSED {
             // SAFETY: `last` is ours until the exchange succeeds.
             unsafe { (*last).next = head };
-            match self.returned.compare_exchange_weak(
-                head,
-                first,
-                Ordering::Release,
-                Ordering::Relaxed,
-            ) {
+            match returned.compare_exchange_weak(head, first, Ordering::Release, Ordering::Relaxed)
+            {
                 Ok(_) => return,
                 Err(now) => head = now,
             }
         }
+        // SAFETY: as the caller promised.
+        unsafe { Self::settle(slab, count) };
     }
 
-    /// `count` frames less are held; frees a closed slab with the last one.
+    /// Counts frames of a closed slab down.
     ///
     /// # Safety
-    /// `slab` came from an `Arc`, the frames were held until now, and the caller does not use `slab` after this.
-    #[inline(always)]
-    pub(super) unsafe fn settle(slab: *const Self, count: i64) {
-        // SAFETY: alive, because these frames were held.
+    /// As [`Self::give_back`].
+    #[cold]
+    unsafe fn settle(slab: *const Self, count: i64) {
+        // SAFETY: alive, because these frames are held until the subtraction.
         let before = unsafe { (*slab).balance.fetch_sub(count, Ordering::AcqRel) };
         if before == count {
             // SAFETY: `Frames::drop` left one reference for the last release, which this is.
@@ -114,6 +120,9 @@ impl Slab {
         }
     }
 }
+
+/// The head of `returned` when [`Frames`] has ended: no cell has this address, which is not aligned.
+const CLOSED: *mut FrameCell = std::ptr::without_provenance_mut(1);
 
 /// The handing-out side of a slab; one thread at a time.
 #[derive(Debug)]
@@ -176,6 +185,7 @@ impl Frames {
         let mut cell = self.slab.returned.swap(std::ptr::null_mut(), Ordering::Acquire);
         let is_producer = matches!(self.slab.side, Side::Producer { .. });
         while !cell.is_null() {
+            self.taken -= 1;
             // SAFETY: the chain was published by `give_back` and is ours alone now.
             let next = unsafe {
                 if is_producer && (*cell).slot != NO_SLOT {
@@ -211,9 +221,9 @@ impl Frames {
         FrameRef::new(cell)
     }
 
-    /// Frames that are held.
+    /// Frames that are held, those included that were given back since the last [`Self::collect`].
     pub fn held(&self) -> u64 {
-        u64::try_from(self.taken + self.slab.balance.load(Ordering::Relaxed)).unwrap_or(0)
+        u64::try_from(self.taken).unwrap_or(0)
     }
 
     /// Takes a frame back on the handing-out thread: a loan that was sent.
@@ -230,6 +240,12 @@ impl Frames {
 
 impl Drop for Frames {
     fn drop(&mut self) {
+        let mut cell = self.slab.returned.swap(CLOSED, Ordering::AcqRel);
+        while !cell.is_null() {
+            self.taken -= 1;
+            // SAFETY: the chain was published by `give_back` and is ours alone now.
+            cell = unsafe { (*cell).next };
+        }
         let slab = Arc::clone(&self.slab);
         let held = slab.balance.fetch_add(self.taken, Ordering::AcqRel) + self.taken;
         if held > 0 {
@@ -319,8 +335,10 @@ mod tests {
             positions
         }
 
-        fn held(&self) -> u64 {
-            self.frames.as_ref().unwrap().held()
+        fn held(&mut self) -> u64 {
+            let frames = self.frames.as_mut().unwrap();
+            frames.collect(|_| ());
+            frames.held()
         }
     }
 
