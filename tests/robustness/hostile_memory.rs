@@ -298,7 +298,7 @@ fn messages(place: &Place) -> Played {
 /// What may be sent once is sent for ever, while the producer's thread is busy with other things.
 fn floods(place: &Place) -> Played {
     let hello = hello(place);
-    let mut producer = place.producer(NAME, &lava::ProducerOptions::new().capacity(CAPACITY));
+    let producer = place.producer(NAME, &lava::ProducerOptions::new().capacity(CAPACITY));
     let (ours, theirs) = std::os::unix::net::UnixDatagram::pair().expect("sockets");
     let before = Census::take();
     let event = Bytes::new(raw::EVENT, raw::PLAIN_SIZE, 1);

@@ -294,7 +294,6 @@ fn random(place: &Place) -> Played {
                             found += 1;
                             break;
                         }
-                        other => panic!("{other:?}"),
                     }
                 }
                 stop.store(true, Ordering::SeqCst);

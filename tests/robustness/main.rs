@@ -5,6 +5,7 @@
 //! a part) starts it, limits its time, and looks for what is left. A scene starts its actors the same way.
 
 mod directories;
+mod harness;
 mod hostile_consumer;
 mod hostile_memory;
 mod hostile_producer;
@@ -15,6 +16,7 @@ mod kill_producer;
 mod lifetimes;
 mod limits;
 mod names;
+mod namespaces;
 mod smoke;
 mod support;
 
@@ -26,6 +28,7 @@ use support::stage::{self, Scene};
 /// Every scene, as `FILE/NAME`.
 fn scenes() -> Vec<Scene> {
     [
+        harness::SCENES,
         smoke::SCENES,
         names::SCENES,
         directories::SCENES,
@@ -38,6 +41,7 @@ fn scenes() -> Vec<Scene> {
         hostile_memory::SCENES,
         hostile_producer::SCENES,
         hostile_stream::SCENES,
+        namespaces::SCENES,
     ]
     .concat()
 }
@@ -52,6 +56,7 @@ fn roles() -> Vec<Role> {
         kill_producer::ROLES,
         kill_consumer::ROLES,
         hostile_consumer::ROLES,
+        namespaces::ROLES,
     ]
     .concat()
 }

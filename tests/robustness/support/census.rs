@@ -76,11 +76,16 @@ impl Census {
         excess
     }
 
+    /// What this process holds now beyond `self`.
+    pub(crate) fn excess_now(&self) -> Vec<String> {
+        Self::take().excess(self)
+    }
+
     /// Fails if this process holds more than `self` says, now and after some patience.
     pub(crate) fn assert_not_exceeded(&self) {
         let start = Instant::now();
         loop {
-            let excess = Self::take().excess(self);
+            let excess = self.excess_now();
             if excess.is_empty() {
                 return;
             }

@@ -3,6 +3,7 @@
 pub(crate) mod actor;
 pub(crate) mod bystanders;
 pub(crate) mod census;
+pub(crate) mod container;
 pub(crate) mod durations;
 pub(crate) mod nursery;
 pub(crate) mod payload;

@@ -38,6 +38,11 @@ pub(crate) fn check(frame: &Frame, seed: u64, number: u64) -> Result<(), String>
     if info.sequence != number {
         return Err(format!("frame {} came where {number} was due", info.sequence));
     }
+    check_bytes(frame, seed, number)
+}
+
+/// What is wrong with a frame's bytes, whatever its number in the channel.
+pub(crate) fn check_bytes(frame: &Frame, seed: u64, number: u64) -> Result<(), String> {
     let bytes = frame.copy_to_vec::<u8>().map_err(|error| error.to_string())?;
     let wanted = payload(seed, number);
     if bytes == wanted {

@@ -121,7 +121,7 @@ fn judge(
 }
 
 /// Processes and files that a scene left.
-fn left_behind(group: u32, runtime: &Path) -> Vec<String> {
+pub(crate) fn left_behind(group: u32, runtime: &Path) -> Vec<String> {
     let mut left = Vec::new();
     for process in processes_of(group) {
         left.push(format!("process {process}"));
