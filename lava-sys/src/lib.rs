@@ -6,6 +6,7 @@
 //! Data flows one way: `abi → channel → transport → memory → os`; `types`, `wire`, `error`, `log` and `sync` are
 //! leaves. `tests/layers.rs` holds this. `doc/spec/architecture.md` has the map.
 #![allow(non_camel_case_types, reason = "types have the names that they have in C")]
+#![cfg_attr(feature = "internals", allow(missing_docs, reason = "they are not for users"))]
 
 /// cbindgen:ignore
 pub mod decl;
@@ -34,3 +35,8 @@ mod sync;
 mod transport;
 #[cfg(not(feature = "system"))]
 mod wire;
+
+/// cbindgen:ignore
+#[cfg(all(feature = "internals", not(feature = "system")))]
+#[doc(hidden)]
+pub mod internals;

@@ -21,6 +21,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("sync", &[]),
     ("types", &[]),
     ("decl", &[]),
+    (
+        "internals",
+        &["channel", "transport", "memory", "scope", "os", "wire", "error", "log", "sync"],
+    ),
 ];
 
 /// Words that only the files under these paths may use.
