@@ -55,6 +55,15 @@ fn seal(fd: BorrowedFd<'_>, seals: SealFlags) -> Result<()> {
 /// size, and with `single_writer` one that nobody but its maker can write to.
 pub fn verify(fd: BorrowedFd<'_>, size: u64, single_writer: bool) -> Result<()> {
     let refuse = |message: String| Err(Error::new(LAVA_ERROR_PROTOCOL, message));
+    // First, because only memory files answer: asking a file of a peer's own file system (FUSE) for anything else would
+    // let the peer decide when this call returns.
+    let present = match rustix::fs::fcntl_get_seals(fd) {
+        Ok(present) => present,
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::BADF) => {
+            return refuse("the descriptor is not a memory file".into());
+        }
+        Err(errno) => return Err(Error::os(errno.raw_os_error(), "reading a memfd's seals")),
+    };
     let stat = rustix::fs::fstat(fd).map_err(|errno| Error::os(errno.raw_os_error(), "fstat"))?;
     if rustix::fs::FileType::from_raw_mode(stat.st_mode) != rustix::fs::FileType::RegularFile {
         return refuse("the descriptor is not a memory file".into());
@@ -67,8 +76,6 @@ pub fn verify(fd: BorrowedFd<'_>, size: u64, single_writer: bool) -> Result<()> 
             system.f_type
         ));
     }
-    let present = rustix::fs::fcntl_get_seals(fd)
-        .map_err(|errno| Error::os(errno.raw_os_error(), "reading a memfd's seals"))?;
     let mut wanted = SealFlags::SHRINK | SealFlags::GROW;
     if single_writer {
         wanted |= SealFlags::FUTURE_WRITE;
