@@ -29,7 +29,7 @@ fn the_header_compiles_alone() {
     );
 }
 
-/// C programs use most of these; here each is used at file scope's strictest place it supports: a local value.
+/// Each as the value of a local variable, the use that both languages have.
 #[test]
 fn every_init_macro_compiles_in_both_languages() {
     let mut text =

@@ -1,5 +1,7 @@
 //! The rule of `struct_size`, the same for every struct that has one.
 
+use std::marker::PhantomData;
+
 use lava_sys::*;
 
 use crate::world::{Sized32, crooked, name};
@@ -9,7 +11,7 @@ const TAIL: usize = 64;
 /// A struct in memory that is large enough for every size a caller may claim.
 struct Claimed<T> {
     words: Vec<u64>,
-    value: T,
+    kind: PhantomData<T>,
 }
 
 impl<T: Sized32> Claimed<T> {
@@ -21,7 +23,7 @@ impl<T: Sized32> Claimed<T> {
             bytes.cast::<T>().write(value);
             bytes.cast::<u32>().write(size as u32);
         }
-        Self { words, value }
+        Self { words, kind: PhantomData }
     }
 
     fn pointer(&mut self) -> *mut T {
@@ -61,7 +63,6 @@ pub(crate) fn check_options<T: Sized32>(value: T, mut call: impl FnMut(*const T)
     );
     let found = call(crooked(right.pointer()));
     assert_eq!(name(found), "LAVA_ERROR_INVALID_POINTER", "{kind}: misaligned");
-    let _ = right.value;
 }
 
 /// Checks a call that fills a struct; the call must be repeatable.
