@@ -70,6 +70,7 @@ fn descriptors(criterion: &mut Criterion) {
                         assert!(matches!(reader.pop(&mut words).unwrap(), Popped::Frame { .. }));
                         black_box(&words);
                     }
+                    reader.announce();
                 });
             });
         }

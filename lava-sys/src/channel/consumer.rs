@@ -40,6 +40,8 @@ pub struct Options {
     pub producer: Option<Location>,
 }
 
+/// Frames of a batch after which the producer is told that there is room.
+const ANNOUNCE: usize = 32;
 /// Longest wait for a buffer whose descriptor came before it: it is in the socket already.
 const BUFFER_WAIT: Duration = Duration::from_secs(1);
 
@@ -182,6 +184,9 @@ impl Consumer {
                 None => return Ok(()),
             }
             *received += 1;
+            if *received % ANNOUNCE == 0 {
+                self.inlet.wake();
+            }
         }
         Ok(())
     }

@@ -18,6 +18,10 @@ use crate::transport::tensor;
 use crate::types::*;
 use crate::wire::{self, Message, kind};
 
+/// Looks of a spinning producer between two readings of the clock, and pauses between two looks.
+const LOOKS: u32 = 16;
+const PAUSES: u32 = 16;
+
 /// How long a call may wait in all: the clock is read only when it has to wait at all.
 pub(super) struct Patience {
     timeout_ns: u64,
@@ -584,8 +588,11 @@ impl Producer {
         let deadline = patience.start()?;
         let spin_until = Deadline::after(self.context.spin_ns).min(deadline);
         loop {
-            for _ in 0..64 {
-                std::hint::spin_loop();
+            for _ in 0..LOOKS {
+                // Each look takes a line away from the consumer that is being waited for: not too often.
+                for _ in 0..PAUSES {
+                    std::hint::spin_loop();
+                }
                 self.enter()?;
                 if let Some(found) = ready(self)? {
                     return Ok(found);

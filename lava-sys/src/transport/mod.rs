@@ -125,7 +125,7 @@ pub trait Inlet: Send {
     fn consumed(&self) -> u64;
     /// Frames that are there to be taken, at most as many as the queue has places. For reports: it looks at every line.
     fn queued(&self) -> u64;
-    /// Wakes the producer if it waits for room; once after one or several pops.
+    /// Tells the producer how far was read, and wakes it if it waits for room; once after one or several pops.
     fn wake(&self);
     /// True if the producer said that nothing more will come.
     fn closed(&self) -> bool;

@@ -342,6 +342,7 @@ impl Inlet for ShmInlet {
 
     #[inline(always)]
     fn wake(&self) {
+        self.reader.announce();
         self.link.wake();
     }
 

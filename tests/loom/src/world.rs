@@ -90,7 +90,9 @@ pub enum Taken {
 /// One look into the ring, with a check that no word of a frame is another frame's. Also gives the position.
 pub fn pop(reader: &mut Reader) -> (Taken, u64) {
     let mut words = Words::default();
-    match reader.pop(&mut words).unwrap() {
+    let popped = reader.pop(&mut words).unwrap();
+    reader.announce();
+    match popped {
         Popped::Frame { position } => {
             let number = words[1];
             words[0] &= !u64::from(u32::MAX);

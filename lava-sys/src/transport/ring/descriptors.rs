@@ -240,8 +240,15 @@ impl Reader {
         self.regions.producer().closed.load(Ordering::Acquire) != 0
     }
 
-    /// Takes the next frame. The claim is published at once: call [`crate::transport::ring::alarm::look`] after a batch
-    /// of pops, for a producer that waits for room.
+    /// Tells the producer how far was read, after one pop or a batch of them: each time costs a line transfer when the
+    /// producer is looking. Call [`crate::transport::ring::alarm::look`] after it, for a producer that waits for room.
+    #[inline(always)]
+    pub fn announce(&self) {
+        self.regions.consumer().consumed.store(self.next, Ordering::Release);
+    }
+
+    /// Takes the next frame; call [`Self::announce`] after it. With drop-oldest the claim is published at once, because
+    /// the producer may be taking the frame back.
     #[inline(always)]
     pub fn pop(&mut self, words: &mut Words) -> Hot<Popped> {
         while self.overtaken < OVERTAKEN_MAX {
@@ -259,11 +266,13 @@ impl Reader {
                 words[index] = line.words[index].load(Ordering::Relaxed);
             }
             self.next = position + 1;
-            self.regions.consumer().consumed.store(position + 1, Ordering::Release);
-            if self.may_drop && self.lost_race(position) {
-                match self.taken_back(position, words)? {
-                    Popped::Empty => continue,
-                    popped => return Ok(popped),
+            if self.may_drop {
+                self.announce();
+                if self.lost_race(position) {
+                    match self.taken_back(position, words)? {
+                        Popped::Empty => continue,
+                        popped => return Ok(popped),
+                    }
                 }
             }
             self.overtaken = 0;
