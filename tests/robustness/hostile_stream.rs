@@ -327,7 +327,7 @@ fn scribble(snare: &Snare, stop: &AtomicBool, random: &mut Random) {
             lines.set(line + 6, random.below(2) * (random.below(100) / 99));
             let kind = 1 + random.below(2) + random.below(100) / 99;
             let size = random.below(42);
-            let stamp = position + ahead + 1 & u64::from(u32::MAX);
+            let stamp = (position + ahead + 1) & u64::from(u32::MAX);
             lines.set(line, stamp | kind << 32 | size << 40 | (random.below(20) / 18) << 48);
         }
         snare.wake();

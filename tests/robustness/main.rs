@@ -3,8 +3,10 @@
 //! Every scene plays in a process of its own with a runtime directory of its own, so that it may crash, hang, run out of
 //! descriptors or change namespaces, and so that what it leaves behind can be counted. The stage (this program without
 //! a part) starts it, limits its time, and looks for what is left. A scene starts its actors the same way.
+#![allow(clippy::unwrap_used, reason = "a scene fails by panicking")]
 
 mod directories;
+mod endurance;
 mod harness;
 mod hostile_consumer;
 mod hostile_memory;
@@ -42,6 +44,7 @@ fn scenes() -> Vec<Scene> {
         hostile_producer::SCENES,
         hostile_stream::SCENES,
         namespaces::SCENES,
+        endurance::SCENES,
     ]
     .concat()
 }
@@ -57,6 +60,7 @@ fn roles() -> Vec<Role> {
         kill_consumer::ROLES,
         hostile_consumer::ROLES,
         namespaces::ROLES,
+        endurance::ROLES,
     ]
     .concat()
 }

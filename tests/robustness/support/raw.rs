@@ -79,10 +79,6 @@ impl Bytes {
         u32::from_ne_bytes(self.0[at..at + 4].try_into().expect("4 bytes"))
     }
 
-    pub(crate) fn get_u64(&self, at: usize) -> u64 {
-        u64::from_ne_bytes(self.0[at..at + 8].try_into().expect("8 bytes"))
-    }
-
     pub(crate) fn kind(&self) -> u16 {
         u16::from_ne_bytes(self.0[6..8].try_into().expect("2 bytes"))
     }
