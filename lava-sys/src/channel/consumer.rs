@@ -184,7 +184,7 @@ impl Consumer {
                 None => return Ok(()),
             }
             *received += 1;
-            if *received % ANNOUNCE == 0 {
+            if received.is_multiple_of(ANNOUNCE) {
                 self.inlet.wake();
             }
         }

@@ -112,7 +112,7 @@ struct Link {
 /// What a message led to.
 enum Step {
     Stay,
-    To(Stage),
+    To(Box<Stage>),
     End,
 }
 
@@ -135,7 +135,7 @@ impl Link {
         match std::mem::replace(&mut self.stage, Stage::Ended) {
             Stage::Hello { _pending } => self.hello(message, &fds, _pending, turn),
             Stage::Attach { _pending, attachment } => {
-                self.attach(message, fds, attachment, turn).map(Step::To)
+                self.attach(message, fds, attachment, turn).map(|stage| Step::To(Box::new(stage)))
             }
             stage @ Stage::Connected { .. } => {
                 let result = self.connected(message, fds, &stage);
@@ -172,7 +172,7 @@ impl Link {
                 Ok(Step::End)
             }
             _ => match self.welcome(&hello, credentials, pending) {
-                Ok(stage) => Ok(Step::To(stage)),
+                Ok(stage) => Ok(Step::To(Box::new(stage))),
                 Err(error) => {
                     turn.log.info(|| {
                         format!("channel {}: a consumer was refused: {error}", self.channel.name)
@@ -395,7 +395,7 @@ impl Source for Link {
         match step {
             Ok(Step::Stay) => Next::Keep,
             Ok(Step::To(stage)) => {
-                self.stage = stage;
+                self.stage = *stage;
                 Next::Keep
             }
             Ok(Step::End) => self.end(turn),

@@ -44,9 +44,6 @@ const PAGE: u64 = 4096;
 const MAX_FRAME_SIZE: u64 = 1 << 20;
 const CAPACITY: u32 = 8;
 const QUEUE_LENGTH: u32 = 64;
-/// Slots of at least this size are looked for among the releases after every send, so that the next loan gets memory
-/// that is warm; the cache miss that the look costs is over before the consumer has seen the frame.
-const EAGER_SIZE: u64 = 16 * 1024;
 const ALL_FLAGS: u32 = LAVA_PRODUCER_COMMIT
     | LAVA_PRODUCER_NO_TIMESTAMP
     | LAVA_PRODUCER_REQUIRE_MEMORY
@@ -74,7 +71,6 @@ pub struct Producer {
     pub(super) seen: u32,
     pub(super) sleeps: u64,
     pub(super) timestamps: bool,
-    pub(super) eager: bool,
     claim: Claim,
     listener: u64,
 }
@@ -236,7 +232,6 @@ impl Producer {
             seen: 0,
             sleeps: 0,
             timestamps: options.flags & LAVA_PRODUCER_NO_TIMESTAMP == 0,
-            eager: shared.geometry.stride >= EAGER_SIZE,
             memory,
             claim,
             listener,

@@ -517,9 +517,9 @@ impl Producer {
             if !connection.is_open() {
                 continue;
             }
-            if connection.room(1) > 0 {
-                targets |= connection.bit;
-            } else if policy == LAVA_POLICY_DROP_OLDEST && connection.drop_oldest(pool) {
+            let room = connection.room(1) > 0
+                || (policy == LAVA_POLICY_DROP_OLDEST && connection.drop_oldest(pool));
+            if room {
                 targets |= connection.bit;
             } else {
                 full = true;
@@ -570,7 +570,9 @@ impl Producer {
         for connection in &mut self.connections {
             connection.outlet.wake();
         }
-        if self.eager {
+        // In the shadow of the frame's flight, not when the next loan is waited for; and only when it is needed, because
+        // a look takes the line away from the consumer that is about to write the next release.
+        if !self.pool.has_free() {
             self.collect();
         }
     }

@@ -118,8 +118,8 @@ impl Writer {
         debug_assert!(self.queued() < u64::from(self.regions.queue_length));
         let words = descriptor.words();
         let line = self.regions.line(position);
-        for index in 1..8 {
-            line.words[index].store(words[index], Ordering::Relaxed);
+        for (cell, word) in line.words[1..].iter().zip(&words[1..]) {
+            cell.store(*word, Ordering::Relaxed);
         }
         line.words[0].store(words[0] | u64::from(stamp(position)), Ordering::Release);
         self.next = position + 1;
@@ -262,8 +262,8 @@ impl Reader {
                 break;
             }
             words[0] = first;
-            for index in 1..8 {
-                words[index] = line.words[index].load(Ordering::Relaxed);
+            for (word, cell) in words[1..].iter_mut().zip(&line.words[1..]) {
+                *word = cell.load(Ordering::Relaxed);
             }
             self.next = position + 1;
             if self.may_drop {
