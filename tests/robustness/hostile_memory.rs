@@ -22,6 +22,7 @@ pub(crate) const SCENES: &[Scene] = &[
     Scene { name: "hostile_memory/false_alarms", play: false_alarms },
     Scene { name: "hostile_memory/messages", play: messages },
     Scene { name: "hostile_memory/floods", play: floods },
+    Scene { name: "hostile_memory/sealed", play: sealed },
     Scene { name: "hostile_memory/departures", play: departures },
     Scene { name: "hostile_memory/an_honest_peer_stays", play: an_honest_peer_stays },
 ];
@@ -320,8 +321,22 @@ fn floods(place: &Place) -> Played {
         drop(Peer::connect(place, &hello));
     }
     eventually("the last one is gone", || producer.consumer_count() == 0);
-    before.assert_not_exceeded();
+    before.assert_not_exceeded_by(|| drop(producer.consumer_count()));
     drop((ours, theirs));
+    Ok(())
+}
+
+/// What a producer passes can only be read.
+fn sealed(place: &Place) -> Played {
+    let hello = hello(place);
+    let bystanders = Bystanders::start(place, NAME, Frames::All);
+    let (_socket, _, descriptors) = be_welcomed(place, &hello);
+    for (number, file) in descriptors.iter().enumerate() {
+        raw::assert_read_only(file, &format!("number {number} of the welcome"));
+    }
+    drop(descriptors);
+    bystanders.are_alone();
+    bystanders.end();
     Ok(())
 }
 

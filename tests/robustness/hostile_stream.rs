@@ -426,6 +426,7 @@ fn buffers(place: &Place) -> Played {
 fn an_honest_one_is_believed(place: &Place) -> Played {
     play_snares(place, |context| {
         let (mut snare, mut consumer) = Snare::set(place, context, BLOCK);
+        raw::assert_read_only(&snare.releases.fd, "the consumer's region");
         for number in 0..50 {
             snare.trap.pool.set(512 * (number as usize % 8), number);
             snare.publish_slot(number % 8, 0, 0, STRIDE, 0);

@@ -85,8 +85,15 @@ impl Census {
 
     /// Fails if this process holds more than `self` says, now and after some patience.
     pub(crate) fn assert_not_exceeded(&self) {
+        self.assert_not_exceeded_by(|| {});
+    }
+
+    /// As [`Self::assert_not_exceeded`], for a producer that is still there: it takes notice of consumers that went
+    /// whenever it is used, so `poke` uses it.
+    pub(crate) fn assert_not_exceeded_by(&self, mut poke: impl FnMut()) {
         let start = Instant::now();
         loop {
+            poke();
             let excess = self.excess_now();
             if excess.is_empty() {
                 return;

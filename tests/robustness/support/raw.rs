@@ -282,3 +282,30 @@ pub(crate) fn wrong_files(place: &Path, size: usize) -> Vec<(&'static str, Owned
         ("an empty memfd", memory(0, all)),
     ]
 }
+
+/// Nobody who is passed this file can change what its maker has in it, or its size.
+pub(crate) fn assert_read_only(file: &OwnedFd, what: &str) {
+    use rustix::fs::{FallocateFlags, fallocate, ftruncate};
+    let size = rustix::fs::fstat(file).expect("a file").st_size as u64;
+    let refused = Err(Errno::PERM);
+    assert_eq!(ftruncate(file, 0), refused, "{what} can be cut");
+    assert_eq!(ftruncate(file, size + 4096), refused, "{what} can grow");
+    let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    assert_eq!(fallocate(file, punch, 0, 4096), refused, "{what} can be emptied");
+    assert_eq!(rustix::io::pwrite(file, &[1], 0), Err(Errno::PERM), "{what} can be written to");
+    for file in [file.as_raw_fd(), reopened(file).as_raw_fd()] {
+        // SAFETY: a new mapping, if it is made at all.
+        let start = unsafe {
+            let access = libc::PROT_READ | libc::PROT_WRITE;
+            libc::mmap(std::ptr::null_mut(), 4096, access, libc::MAP_SHARED, file, 0)
+        };
+        assert_eq!(start, libc::MAP_FAILED, "{what} can be mapped for writing");
+    }
+}
+
+/// The same file once more, opened by its name in /proc for reading and writing.
+fn reopened(file: &OwnedFd) -> OwnedFd {
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let opened = std::fs::OpenOptions::new().read(true).write(true).open(path);
+    opened.expect("the same user may open it").into()
+}
