@@ -82,11 +82,15 @@ fn consume(place: &Place) {
         payload::check(&frame, SEED, number).unwrap();
     }
     actor::say("received");
-    match consumer.receive_timeout(PATIENCE) {
-        Ok(Received::Closed) => actor::say("closed"),
-        Err(error) => actor::say(error.status_name()),
-        other => panic!("{other:?}"),
-    }
+    let end = loop {
+        match consumer.receive_timeout(PATIENCE) {
+            Ok(Received::Frame(_)) => {}
+            Ok(Received::Closed) => break "closed",
+            Ok(Received::Empty) => panic!("no end"),
+            Err(error) => break error.status_name(),
+        }
+    };
+    actor::say(end);
 }
 
 /// What an actor says first, or why it is not there.
@@ -132,7 +136,7 @@ fn meet(place: &Place) -> Result<Containers, Skip> {
 }
 
 fn containers_connect(place: &Place) -> Played {
-    let Containers { mut producer, consumers } = meet(place)?;
+    let Containers { mut producer, mut consumers } = meet(place)?;
     // A process outside of all containers.
     let mut outside = place.consumer(NAME);
     order(&mut producer, "await 3");
@@ -144,11 +148,13 @@ fn containers_connect(place: &Place) -> Played {
         assert_eq!(frame.copy_to_vec::<u8>().unwrap(), payload::payload(SEED, number));
     }
     producer.expect("done");
-    drop(consumers);
-    order(&mut producer, "remain 1");
     drop(outside);
-    order(&mut producer, "remain 0");
+    order(&mut producer, "remain 2");
     assert!(producer.end().success());
+    for mut consumer in consumers.drain(..) {
+        consumer.expect("closed");
+        assert!(consumer.end().success());
+    }
     Ok(())
 }
 
