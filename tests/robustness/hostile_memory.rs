@@ -127,11 +127,8 @@ impl Peer {
     }
 }
 
-/// What a peer does, and its name.
-type Attack<'a> = (&'a str, &'a dyn Fn(&mut Peer));
-
 /// Each attack by a new peer, which must be thrown out; the others go on.
-fn attack(place: &Place, frames: Frames, attacks: &[Attack<'_>]) {
+fn attack(place: &Place, frames: Frames, attacks: &[(&str, &dyn Fn(&mut Peer))]) {
     let hello = hello(place);
     let before = Census::take();
     let bystanders = Bystanders::start(place, NAME, frames);
@@ -147,9 +144,7 @@ fn attack(place: &Place, frames: Frames, attacks: &[Attack<'_>]) {
 }
 
 fn claims(place: &Place) -> Played {
-    let follow = |peer: &mut Peer| {
-        peer.follow(2 * u64::from(QUEUE));
-    };
+    let follow = |peer: &mut Peer| drop(peer.follow(2 * u64::from(QUEUE)));
     attack(
         place,
         Frames::Inline,
@@ -326,9 +321,7 @@ fn floods(place: &Place) -> Played {
         drop(Peer::connect(place, &hello));
     }
     eventually("the last one is gone", || producer.consumer_count() == 0);
-    before.assert_not_exceeded_by(|| {
-        let _ = producer.consumer_count();
-    });
+    before.assert_not_exceeded_by(|| drop(producer.consumer_count()));
     drop((ours, theirs));
     Ok(())
 }

@@ -54,8 +54,7 @@ impl Handles {
         let frame = receive(&mut consumer);
         let mut buffer = Buffer::allocate(&context, &BufferOptions::new(8192).shareable()).unwrap();
         buffer.write(0, &payload::payload(1, 4)).unwrap();
-        let sent = producer.send_buffer(&buffer, 0..200, 0, None, PATIENCE).unwrap();
-        assert_eq!(sent, Outcome::Done);
+        producer.send_buffer(&buffer, 0..200, 0, None, PATIENCE).unwrap();
         let frame_of_buffer = receive(&mut consumer);
         let loan = producer.loan(100).unwrap();
         Self {

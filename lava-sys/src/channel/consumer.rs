@@ -40,10 +40,6 @@ pub struct Options {
     pub producer: Option<Location>,
 }
 
-/// Looks of a spinning consumer between two readings of the clock. A pause takes as long as a third of a message, so
-/// there is one only after several looks.
-const LOOKS: u32 = 256;
-const LOOKS_A_PAUSE: u32 = 8;
 /// Frames of a batch after which the producer is told that there is room.
 const ANNOUNCE: usize = 32;
 /// Longest wait for a buffer whose descriptor came before it: it is in the socket already.
@@ -347,15 +343,13 @@ impl Consumer {
         let Ok(deadline) = patience.start() else { return self.rearm() };
         let spin_until = Deadline::after(self.context.spin_ns).min(deadline);
         loop {
-            for look in 0..LOOKS {
+            for _ in 0..64 {
                 if self.inlet.ready()
                     && let Some(frame) = self.take()?
                 {
                     return Ok(frame);
                 }
-                if look % LOOKS_A_PAUSE == 0 {
-                    std::hint::spin_loop();
-                }
+                std::hint::spin_loop();
             }
             if let Some(frame) = self.ended()? {
                 return Ok(frame);
