@@ -127,8 +127,11 @@ impl Peer {
     }
 }
 
+/// What a peer does, and its name.
+type Attack<'a> = (&'a str, &'a dyn Fn(&mut Peer));
+
 /// Each attack by a new peer, which must be thrown out; the others go on.
-fn attack(place: &Place, frames: Frames, attacks: &[(&str, &dyn Fn(&mut Peer))]) {
+fn attack(place: &Place, frames: Frames, attacks: &[Attack<'_>]) {
     let hello = hello(place);
     let before = Census::take();
     let bystanders = Bystanders::start(place, NAME, frames);
@@ -144,7 +147,9 @@ fn attack(place: &Place, frames: Frames, attacks: &[(&str, &dyn Fn(&mut Peer))])
 }
 
 fn claims(place: &Place) -> Played {
-    let follow = |peer: &mut Peer| drop(peer.follow(2 * u64::from(QUEUE)));
+    let follow = |peer: &mut Peer| {
+        peer.follow(2 * u64::from(QUEUE));
+    };
     attack(
         place,
         Frames::Inline,
@@ -321,7 +326,9 @@ fn floods(place: &Place) -> Played {
         drop(Peer::connect(place, &hello));
     }
     eventually("the last one is gone", || producer.consumer_count() == 0);
-    before.assert_not_exceeded_by(|| drop(producer.consumer_count()));
+    before.assert_not_exceeded_by(|| {
+        let _ = producer.consumer_count();
+    });
     drop((ours, theirs));
     Ok(())
 }

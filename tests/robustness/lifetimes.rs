@@ -54,7 +54,8 @@ impl Handles {
         let frame = receive(&mut consumer);
         let mut buffer = Buffer::allocate(&context, &BufferOptions::new(8192).shareable()).unwrap();
         buffer.write(0, &payload::payload(1, 4)).unwrap();
-        producer.send_buffer(&buffer, 0..200, 0, None, PATIENCE).unwrap();
+        let sent = producer.send_buffer(&buffer, 0..200, 0, None, PATIENCE).unwrap();
+        assert_eq!(sent, Outcome::Done);
         let frame_of_buffer = receive(&mut consumer);
         let loan = producer.loan(100).unwrap();
         Self {

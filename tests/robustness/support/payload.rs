@@ -24,7 +24,7 @@ pub(crate) fn payload(seed: u64, number: u64) -> Vec<u8> {
 /// Sends frame `number`: small ones as bytes, others as a loan, so that both ways are used.
 pub(crate) fn send(producer: &mut Producer, seed: u64, number: u64) -> lava::Result<()> {
     let bytes = payload(seed, number);
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         return producer.send_bytes(&bytes);
     }
     let mut loan = producer.loan(bytes.len())?;
