@@ -22,6 +22,8 @@ pub mod registry;
 pub mod rendezvous;
 pub mod report;
 pub mod routing;
+pub mod send_buffer;
 pub mod service;
 pub mod settings;
 pub mod shared;
+pub mod waiting;

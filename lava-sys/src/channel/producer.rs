@@ -1,4 +1,5 @@
-//! The writing end of a channel. Loaning, sending and waiting are in [`super::publish`].
+//! The writing end of a channel. Loaning and sending are in [`super::publish`] and [`super::send_buffer`], waiting in
+//! [`super::waiting`].
 
 use std::os::fd::AsFd;
 use std::sync::Arc;

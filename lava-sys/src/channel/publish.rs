@@ -1,92 +1,18 @@
-//! The producer's hot path: loan, send, the three policies, waiting.
+//! The producer's hot path: loan, send, the three policies. It waits as [`super::waiting`] says.
 
 use std::ptr::NonNull;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::producer::Producer;
 use super::shared::Stats;
-use crate::error::{Error, Hot, Result};
-use crate::memory::Buffer;
-use crate::os::clock::{Deadline, now_ns};
-use crate::os::futex::{self, Word};
-use crate::os::membarrier;
-use crate::os::socket::{self, Sent};
+use super::waiting::Patience;
+use crate::error::Hot;
+use crate::os::clock::now_ns;
 use crate::transport::descriptor::{Descriptor, INLINE_SIZE_WITH_TAG, Origin, Place};
 use crate::transport::frame::FrameRef;
-use crate::transport::tensor;
 use crate::types::*;
-use crate::wire::{self, Message, kind};
-
-/// Looks of a spinning producer between two readings of the clock, and pauses between two looks.
-const LOOKS: u32 = 16;
-const PAUSES: u32 = 16;
-
-/// How long a call may wait in all: the clock is read only when it has to wait at all.
-pub(super) struct Patience {
-    timeout_ns: u64,
-    deadline: Option<Deadline>,
-}
-
-impl Patience {
-    pub(super) fn new(timeout_ns: u64) -> Self {
-        Self { timeout_ns, deadline: None }
-    }
-
-    /// The deadline; an error if there is no time at all.
-    pub(super) fn start(&mut self) -> Hot<Deadline> {
-        if self.timeout_ns == LAVA_NO_WAIT {
-            return Err(LAVA_WOULD_BLOCK);
-        }
-        Ok(*self.deadline.get_or_insert_with(|| Deadline::after(self.timeout_ns)))
-    }
-}
 
 impl Producer {
-    pub fn wait_consumers(&mut self, count: u32, timeout_ns: u64) -> Result<lava_status> {
-        self.enter_control()?;
-        let most = self.shared.geometry.max_consumers;
-        if count > most {
-            return Err(Error::argument(format!(
-                "count is {count}; the channel takes {most} consumers"
-            ))
-            .with_value(count.into()));
-        }
-        let waited = self.wait(&mut Patience::new(timeout_ns), |producer| {
-            Ok((producer.connection_count() >= count).then_some(()))
-        });
-        waited_status(waited)
-    }
-
-    pub fn wait_released(
-        &mut self,
-        buffer: Option<&Arc<Buffer>>,
-        timeout_ns: u64,
-    ) -> Result<lava_status> {
-        self.enter_control()?;
-        let number = match buffer.map(|buffer| self.registry.find(buffer)) {
-            Some(None) => return Ok(LAVA_OK),
-            Some(Some(number)) => Some(number),
-            None => None,
-        };
-        let waited = self.wait(&mut Patience::new(timeout_ns), |producer| {
-            producer.collect();
-            let held = match number {
-                Some(number) => producer.registry.is_held(number, &producer.pool),
-                None => !producer.pool.all_released() || producer.anything_queued(),
-            };
-            Ok((!held).then_some(()))
-        });
-        waited_status(waited)
-    }
-
-    /// True if a consumer has frames without a slot still to receive.
-    fn anything_queued(&mut self) -> bool {
-        self.connections
-            .iter_mut()
-            .any(|connection| connection.is_open() && connection.outlet.queued() > 0)
-    }
-
     #[inline]
     pub fn loan(&mut self, size: u64, timeout_ns: u64) -> Hot<FrameRef> {
         self.enter()?;
@@ -286,128 +212,8 @@ impl Producer {
         Ok(())
     }
 
-    pub fn send_buffer(
-        &mut self,
-        buffer: &Arc<Buffer>,
-        offset: u64,
-        size: u64,
-        tag: u64,
-        tensor: Option<&lava_tensor>,
-        timeout_ns: u64,
-    ) -> Result<lava_status> {
-        self.enter_control()?;
-        check_sendable(buffer, offset, size)?;
-        let tensor = tensor.map(|tensor| tensor::check(tensor, size)).transpose()?;
-        let (number, retired) = self.registry.number(buffer, &self.pool)?;
-        for number in retired {
-            self.retire(number);
-        }
-        let mut patience = Patience::new(timeout_ns);
-        let waited = self.acquire_slot(&mut patience).and_then(|slot| {
-            let targets =
-                self.wait_targets(&mut patience).inspect_err(|_| self.pool.discard(slot))?;
-            Ok((slot, targets))
-        });
-        let (slot, targets) = match waited {
-            Ok(waited) => waited,
-            Err(LAVA_WOULD_BLOCK) if self.shared.geometry.policy != LAVA_POLICY_BLOCK => {
-                return Ok(LAVA_OK);
-            }
-            Err(status) => return waited_status(Err(status)),
-        };
-        if let Err(error) = self.pass_buffer(number, buffer, targets, &mut patience) {
-            self.pool.discard(slot);
-            return if error.status > 0 { Ok(error.status) } else { Err(error) };
-        }
-        if let Some(tensor) = &tensor {
-            self.metadata.write(slot, tensor);
-        }
-        self.registry.note(slot, number);
-        let origin = Origin { sequence: self.sequence, timestamp_ns: self.timestamp(), tag };
-        let place = Place { slot, buffer: number, offset, size, tensor: tensor.is_some() };
-        let mut descriptor = Descriptor::default();
-        descriptor.set_place(place, origin);
-        self.publish(&descriptor, targets);
-        self.wake_all();
-        Ok(LAVA_OK)
-    }
-
-    /// Passes a buffer to the consumers that do not have it yet.
-    fn pass_buffer(
-        &mut self,
-        number: u32,
-        buffer: &Buffer,
-        targets: u64,
-        patience: &mut Patience,
-    ) -> Result<()> {
-        let index = number as usize - 1;
-        for connection in &mut self.connections {
-            if connection.buffers.get(index) == Some(&true) || targets & connection.bit == 0 {
-                continue;
-            }
-            let fd = buffer.shared_fd().ok_or_else(|| {
-                Error::new(LAVA_ERROR_INTERNAL, "a shareable buffer without a descriptor")
-            })?;
-            let message = wire::Buffer {
-                head: wire::Buffer::make_head(kind::BUFFER, 1),
-                id: number,
-                memory: buffer.memory().number(),
-                pages: buffer.pages(),
-                reserved: 0,
-                size: buffer.size(),
-                file_size: buffer.allocated_size(),
-            };
-            loop {
-                match socket::send(
-                    std::os::fd::AsFd::as_fd(&connection.socket),
-                    bytemuck::bytes_of(&message),
-                    &[fd],
-                )? {
-                    Sent::Yes | Sent::Gone => break,
-                    Sent::Full => {
-                        // Only a consumer whose service thread is stopped lets its socket fill up.
-                        let deadline = patience.start().map_err(|status| {
-                            Error::new(status, "a consumer does not read its socket")
-                        })?;
-                        if deadline.passed() {
-                            return Err(Error::new(
-                                LAVA_TIMED_OUT,
-                                "a consumer does not read its socket",
-                            ));
-                        }
-                        std::thread::sleep(std::time::Duration::from_millis(1));
-                    }
-                }
-            }
-            connection.buffers.resize(connection.buffers.len().max(index + 1), false);
-            connection.buffers[index] = true;
-        }
-        Ok(())
-    }
-
-    /// Tells the consumers that a buffer will not be sent any more.
-    fn retire(&mut self, number: u32) {
-        let message = wire::Buffer {
-            head: wire::Buffer::make_head(kind::RETIRE, 0),
-            id: number,
-            ..bytemuck::Zeroable::zeroed()
-        };
-        for connection in &mut self.connections {
-            if let Some(has) = connection.buffers.get_mut(number as usize - 1)
-                && std::mem::take(has)
-            {
-                // A consumer that does not read keeps the mapping until it ends.
-                let _ = socket::send(
-                    std::os::fd::AsFd::as_fd(&connection.socket),
-                    bytemuck::bytes_of(&message),
-                    &[],
-                );
-            }
-        }
-    }
-
     #[inline(always)]
-    fn timestamp(&self) -> u64 {
+    pub(super) fn timestamp(&self) -> u64 {
         if self.timestamps { now_ns() } else { 0 }
     }
 
@@ -440,7 +246,7 @@ impl Producer {
 
     /// A free slot. With a drop policy it never waits: `LAVA_WOULD_BLOCK` counts as a dropped frame.
     #[inline]
-    fn acquire_slot(&mut self, patience: &mut Patience) -> Hot<u32> {
+    pub(super) fn acquire_slot(&mut self, patience: &mut Patience) -> Hot<u32> {
         if !self.pool.has_free() {
             self.collect();
         }
@@ -500,7 +306,7 @@ impl Producer {
 
     /// The consumers that get the next frame. Policy block waits until that is all of them, and at least one.
     #[inline(always)]
-    fn wait_targets(&mut self, patience: &mut Patience) -> Hot<u64> {
+    pub(super) fn wait_targets(&mut self, patience: &mut Patience) -> Hot<u64> {
         if let Some(targets) = self.targets()? {
             return Ok(targets);
         }
@@ -543,7 +349,7 @@ impl Producer {
 
     /// Puts a descriptor into the queues of `targets`. They are woken later.
     #[inline(always)]
-    fn publish(&mut self, descriptor: &Descriptor, targets: u64) {
+    pub(super) fn publish(&mut self, descriptor: &Descriptor, targets: u64) {
         let mut open = 0_u64;
         for connection in &mut self.connections {
             if targets & connection.bit != 0 {
@@ -566,7 +372,7 @@ impl Producer {
 
     /// Wakes the consumers that sleep.
     #[inline(always)]
-    fn wake_all(&mut self) {
+    pub(super) fn wake_all(&mut self) {
         for connection in &mut self.connections {
             connection.outlet.wake();
         }
@@ -575,116 +381,5 @@ impl Producer {
         if !self.pool.has_free() {
             self.collect();
         }
-    }
-
-    /// Waits until `ready` gives something: spins, then sleeps until a consumer claims or releases, or the service
-    /// thread has news.
-    pub(super) fn wait<T>(
-        &mut self,
-        patience: &mut Patience,
-        mut ready: impl FnMut(&mut Self) -> Hot<Option<T>>,
-    ) -> Hot<T> {
-        if let Some(found) = ready(self)? {
-            return Ok(found);
-        }
-        let deadline = patience.start()?;
-        let spin_until = Deadline::after(self.context.spin_ns).min(deadline);
-        loop {
-            for _ in 0..LOOKS {
-                // Each look takes a line away from the consumer that is being waited for: not too often.
-                for _ in 0..PAUSES {
-                    std::hint::spin_loop();
-                }
-                self.enter()?;
-                if let Some(found) = ready(self)? {
-                    return Ok(found);
-                }
-            }
-            if spin_until.passed() {
-                break;
-            }
-        }
-        while !deadline.passed() {
-            if let Some(found) = self.sleep(deadline, &mut ready)? {
-                return Ok(found);
-            }
-        }
-        Err(LAVA_TIMED_OUT)
-    }
-
-    /// One sleep, with a look before and after it.
-    #[cold]
-    fn sleep<T>(
-        &mut self,
-        deadline: Deadline,
-        ready: &mut impl FnMut(&mut Self) -> Hot<Option<T>>,
-    ) -> Hot<Option<T>> {
-        self.enter()?;
-        let seen = self.seen;
-        let mut expected = [0_u32; LAVA_CONSUMERS_MAX as usize];
-        for (value, connection) in expected.iter_mut().zip(&mut self.connections) {
-            *value = connection.outlet.set_alarm();
-        }
-        if self.connections.iter().any(|connection| connection.outlet.needs_barrier()) {
-            membarrier::barrier();
-        }
-        let count = self.connections.len();
-        let found = ready(self);
-        // With other connections than before, the words below would not be those that were looked at.
-        if matches!(found, Ok(None)) && self.seen == seen && self.connections.len() == count {
-            let shared = Arc::clone(&self.shared);
-            let mut words =
-                [Word { word: shared.events(), expected: seen }; LAVA_CONSUMERS_MAX as usize + 1];
-            let mut used = 1;
-            for (connection, expected) in self.connections.iter().zip(expected) {
-                if let Some(word) = connection.outlet.wake_word() {
-                    words[used] = Word { word, expected };
-                    used += 1;
-                }
-            }
-            futex::wait_any(&words[..used], deadline);
-            self.sleeps += 1;
-        }
-        for connection in &mut self.connections {
-            connection.outlet.clear_alarm();
-        }
-        if found.is_err() || matches!(found, Ok(Some(_))) {
-            return found;
-        }
-        self.enter()?;
-        ready(self)
-    }
-}
-
-fn check_sendable(buffer: &Buffer, offset: u64, size: u64) -> Result<()> {
-    let unsupported =
-        |what: &str| Err(Error::new(LAVA_ERROR_UNSUPPORTED, format!("this buffer {what}")));
-    if buffer.flags() & LAVA_BUFFER_IMPORTED != 0 {
-        return unsupported("was imported: only the process that allocated a buffer can send it");
-    }
-    if buffer.shared_fd().is_none() {
-        return unsupported("cannot be shared: allocate it with LAVA_BUFFER_SHAREABLE");
-    }
-    if !buffer.is_single_writer() {
-        return unsupported(
-            "can be written to by importers: allocate it without LAVA_BUFFER_WRITABLE_BY_IMPORTERS",
-        );
-    }
-    if offset.checked_add(size).is_none_or(|end| end > buffer.size()) {
-        return Err(Error::new(
-            LAVA_ERROR_TOO_LARGE,
-            format!("{size} bytes at {offset} lie outside the buffer of {} bytes", buffer.size()),
-        )
-        .with_value(size));
-    }
-    Ok(())
-}
-
-/// A wait's outcome for a control function: positive statuses are answers, not errors.
-fn waited_status(waited: Hot<()>) -> Result<lava_status> {
-    match waited {
-        Ok(()) => Ok(LAVA_OK),
-        Err(status) if status > 0 => Ok(status),
-        Err(status) => Err(Error::new(status, "waiting on the channel")),
     }
 }

@@ -1,0 +1,153 @@
+//! Sending the application's own buffers, without copying.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use super::producer::Producer;
+use super::waiting::{Patience, waited_status};
+use crate::error::{Error, Result};
+use crate::memory::Buffer;
+use crate::os::socket::{self, Sent};
+use crate::transport::descriptor::{Descriptor, Origin, Place};
+use crate::transport::tensor;
+use crate::types::*;
+use crate::wire::{self, Message, kind};
+
+impl Producer {
+    pub fn send_buffer(
+        &mut self,
+        buffer: &Arc<Buffer>,
+        offset: u64,
+        size: u64,
+        tag: u64,
+        tensor: Option<&lava_tensor>,
+        timeout_ns: u64,
+    ) -> Result<lava_status> {
+        self.enter_control()?;
+        check_sendable(buffer, offset, size)?;
+        let tensor = tensor.map(|tensor| tensor::check(tensor, size)).transpose()?;
+        let (number, retired) = self.registry.number(buffer, &self.pool)?;
+        for number in retired {
+            self.retire(number);
+        }
+        let mut patience = Patience::new(timeout_ns);
+        let waited = self.acquire_slot(&mut patience).and_then(|slot| {
+            let targets =
+                self.wait_targets(&mut patience).inspect_err(|_| self.pool.discard(slot))?;
+            Ok((slot, targets))
+        });
+        let (slot, targets) = match waited {
+            Ok(waited) => waited,
+            Err(LAVA_WOULD_BLOCK) if self.shared.geometry.policy != LAVA_POLICY_BLOCK => {
+                return Ok(LAVA_OK);
+            }
+            Err(status) => return waited_status(Err(status)),
+        };
+        if let Err(error) = self.pass_buffer(number, buffer, targets, &mut patience) {
+            self.pool.discard(slot);
+            return if error.status > 0 { Ok(error.status) } else { Err(error) };
+        }
+        if let Some(tensor) = &tensor {
+            self.metadata.write(slot, tensor);
+        }
+        self.registry.note(slot, number);
+        let origin = Origin { sequence: self.sequence, timestamp_ns: self.timestamp(), tag };
+        let place = Place { slot, buffer: number, offset, size, tensor: tensor.is_some() };
+        let mut descriptor = Descriptor::default();
+        descriptor.set_place(place, origin);
+        self.publish(&descriptor, targets);
+        self.wake_all();
+        Ok(LAVA_OK)
+    }
+
+    /// Passes a buffer to the consumers that do not have it yet.
+    fn pass_buffer(
+        &mut self,
+        number: u32,
+        buffer: &Buffer,
+        targets: u64,
+        patience: &mut Patience,
+    ) -> Result<()> {
+        let index = number as usize - 1;
+        for connection in &mut self.connections {
+            if connection.buffers.get(index) == Some(&true) || targets & connection.bit == 0 {
+                continue;
+            }
+            let fd = buffer.shared_fd().ok_or_else(|| {
+                Error::new(LAVA_ERROR_INTERNAL, "a shareable buffer without a descriptor")
+            })?;
+            let message = wire::Buffer {
+                head: wire::Buffer::make_head(kind::BUFFER, 1),
+                id: number,
+                memory: buffer.memory().number(),
+                pages: buffer.pages(),
+                reserved: 0,
+                size: buffer.size(),
+                file_size: buffer.allocated_size(),
+            };
+            loop {
+                match socket::send(connection.socket.as_fd(), bytemuck::bytes_of(&message), &[fd])?
+                {
+                    Sent::Yes | Sent::Gone => break,
+                    Sent::Full => {
+                        // Only a consumer whose service thread is stopped lets its socket fill up.
+                        let deadline = patience.start().map_err(|status| {
+                            Error::new(status, "a consumer does not read its socket")
+                        })?;
+                        if deadline.passed() {
+                            return Err(Error::new(
+                                LAVA_TIMED_OUT,
+                                "a consumer does not read its socket",
+                            ));
+                        }
+                        std::thread::sleep(std::time::Duration::from_millis(1));
+                    }
+                }
+            }
+            connection.buffers.resize(connection.buffers.len().max(index + 1), false);
+            connection.buffers[index] = true;
+        }
+        Ok(())
+    }
+
+    /// Tells the consumers that a buffer will not be sent any more.
+    fn retire(&mut self, number: u32) {
+        let message = wire::Buffer {
+            head: wire::Buffer::make_head(kind::RETIRE, 0),
+            id: number,
+            ..bytemuck::Zeroable::zeroed()
+        };
+        for connection in &mut self.connections {
+            if let Some(has) = connection.buffers.get_mut(number as usize - 1)
+                && std::mem::take(has)
+            {
+                // A consumer that does not read keeps the mapping until it ends.
+                let _ = socket::send(connection.socket.as_fd(), bytemuck::bytes_of(&message), &[]);
+            }
+        }
+    }
+}
+
+fn check_sendable(buffer: &Buffer, offset: u64, size: u64) -> Result<()> {
+    let unsupported =
+        |what: &str| Err(Error::new(LAVA_ERROR_UNSUPPORTED, format!("this buffer {what}")));
+    if buffer.flags() & LAVA_BUFFER_IMPORTED != 0 {
+        return unsupported("was imported: only the process that allocated a buffer can send it");
+    }
+    if buffer.shared_fd().is_none() {
+        return unsupported("cannot be shared: allocate it with LAVA_BUFFER_SHAREABLE");
+    }
+    if !buffer.is_single_writer() {
+        return unsupported(
+            "can be written to by importers: allocate it without LAVA_BUFFER_WRITABLE_BY_IMPORTERS",
+        );
+    }
+    if offset.checked_add(size).is_none_or(|end| end > buffer.size()) {
+        return Err(Error::new(
+            LAVA_ERROR_TOO_LARGE,
+            format!("{size} bytes at {offset} lie outside the buffer of {} bytes", buffer.size()),
+        )
+        .with_value(size));
+    }
+    Ok(())
+}
