@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::log::Log;
 use crate::os::clock::Deadline;
 use crate::os::epoll::{Epoll, Notifier};
+use crate::os::signals;
 use crate::types::LAVA_ERROR_LIMIT;
 
 /// Something that the service thread watches.
@@ -100,16 +101,15 @@ impl Service {
         let epoll = Epoll::new()?;
         epoll.add(std::os::fd::AsFd::as_fd(&shared.notifier), NOTIFIER)?;
         let of_thread = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("lava-service".into())
-            .stack_size(256 * 1024)
-            .spawn(move || Loop { shared: of_thread, epoll, log, sources: HashMap::new() }.run())
-            .map_err(|error| {
-                Error::new(
-                    LAVA_ERROR_LIMIT,
-                    format!("starting the service thread: {error}; raise ulimit -u"),
-                )
-            })?;
+        let builder =
+            std::thread::Builder::new().name("lava-service".into()).stack_size(256 * 1024);
+        let body = move || Loop { shared: of_thread, epoll, log, sources: HashMap::new() }.run();
+        let thread = signals::with_all_blocked(|| builder.spawn(body)).map_err(|error| {
+            Error::new(
+                LAVA_ERROR_LIMIT,
+                format!("starting the service thread: {error}; raise ulimit -u"),
+            )
+        })?;
         Ok(Self { shared, thread: Some(thread) })
     }
 

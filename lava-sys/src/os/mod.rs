@@ -16,4 +16,5 @@ pub mod namespace;
 pub mod numa;
 pub mod pages;
 pub mod random;
+pub mod signals;
 pub mod socket;
