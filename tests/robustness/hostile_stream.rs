@@ -116,7 +116,7 @@ fn play_snares(place: &Place, play: impl FnOnce(&Context)) {
 fn descriptors(place: &Place) -> Played {
     play_snares(place, |context| {
         type Lie<'a> = (&'a str, &'a dyn Fn(&mut Snare));
-        let lies: [Lie<'_>; 18] = [
+        let lies: [Lie<'_>; 16] = [
             ("no kind", &|snare| snare.publish(0, 0, 0, [0; 7])),
             ("kind 3", &|snare| snare.publish(3, 0, 0, [0; 7])),
             ("kind 255", &|snare| snare.publish(255, 0, 0, [0; 7])),
@@ -130,8 +130,6 @@ fn descriptors(place: &Place) -> Played {
             ("the last slot there can be", &|snare| snare.publish_slot(0xffff_ffff, 0, 0, 8, 0)),
             ("a byte too many", &|snare| snare.publish_slot(0, 0, 0, STRIDE + 1, 0)),
             ("far too many bytes", &|snare| snare.publish_slot(0, 0, 0, u64::MAX, 0)),
-            ("a byte before the slot's end", &|snare| snare.publish_slot(7, 0, 1, STRIDE, 0)),
-            ("far outside of the slot", &|snare| snare.publish_slot(0, 0, u64::MAX - 7, 8, 0)),
             ("a buffer that never came", &|snare| snare.publish_slot(0, 1, 0, 8, 0)),
             ("the last buffer there can be", &|snare| snare.publish_slot(0, 0xffff_ffff, 0, 8, 0)),
             ("a truth, then a lie", &|snare| {
@@ -429,7 +427,8 @@ fn an_honest_one_is_believed(place: &Place) -> Played {
         raw::assert_read_only(&snare.releases.fd, "the consumer's region");
         for number in 0..50 {
             snare.trap.pool.set(512 * (number as usize % 8), number);
-            snare.publish_slot(number % 8, 0, 0, STRIDE, 0);
+            // In the pool an offset means nothing, whatever it is.
+            snare.publish_slot(number % 8, 0, number << 40, STRIDE, 0);
             let Ok(Received::Frame(frame)) = receive(&mut consumer, PATIENCE) else {
                 panic!("frame {number} is not believed")
             };
