@@ -193,3 +193,101 @@ pub fn decode(words: &Words) -> Option<Decoded> {
 pub const fn stamp(position: u64) -> u32 {
     (position as u32).wrapping_add(1)
 }
+
+#[cfg(all(test, not(loom)))]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn origin() -> impl Strategy<Value = Origin> {
+        (any::<u64>(), any::<u64>(), prop_oneof![Just(0), any::<u64>()])
+            .prop_map(|(sequence, timestamp_ns, tag)| Origin { sequence, timestamp_ns, tag })
+    }
+
+    fn place() -> impl Strategy<Value = Place> {
+        (any::<u32>(), any::<u32>(), any::<u64>(), any::<u64>(), any::<bool>()).prop_map(
+            |(slot, buffer, offset, size, tensor)| {
+                let (buffer, offset) = if tensor { (buffer, offset) } else { (0, 0) };
+                Place { slot, buffer, offset, size, tensor }
+            },
+        )
+    }
+
+    /// The words as a consumer finds them, in a line that had others before.
+    fn line(descriptor: &Descriptor, former: Words) -> Words {
+        let mut words = former;
+        words[..descriptor.words().len()].copy_from_slice(descriptor.words());
+        words
+    }
+
+    fn inline_bytes(words: &Words, first: usize, size: usize) -> &[u8] {
+        &bytemuck::bytes_of(words)[first * 8..][..size]
+    }
+
+    proptest! {
+        /// One descriptor and one line serve for many frames: what an earlier one left must not show.
+        #[test]
+        fn what_is_set_is_decoded(
+            former in any::<Words>(),
+            bytes in prop::collection::vec(any::<u8>(), 0..=LAVA_FRAME_INLINE_SIZE),
+            place in place(),
+            origin in origin(),
+        ) {
+            let mut descriptor = Descriptor::default();
+            descriptor.set_inline(bytemuck::bytes_of(&former).split_at(LAVA_FRAME_INLINE_SIZE).0, Origin::default());
+            descriptor.set_place(place, origin);
+            prop_assert_eq!((descriptor.slot(), descriptor.size()), (Some(place.slot), place.size));
+            let decoded = decode(&line(&descriptor, former)).unwrap();
+            prop_assert_eq!(decoded, Decoded { origin, payload: Payload::Elsewhere(place) });
+
+            let most = if origin.tag == 0 { LAVA_FRAME_INLINE_SIZE } else { INLINE_SIZE_WITH_TAG };
+            let bytes = &bytes[..bytes.len().min(most)];
+            descriptor.set_inline(bytes, origin);
+            prop_assert_eq!((descriptor.slot(), descriptor.size()), (None, bytes.len() as u64));
+            let words = line(&descriptor, former);
+            let decoded = decode(&words).unwrap();
+            prop_assert_eq!(decoded.origin, origin);
+            let Payload::Inline { first, size } = decoded.payload else { panic!("{decoded:?}") };
+            prop_assert_eq!(inline_bytes(&words, first, size), bytes);
+        }
+
+        #[test]
+        fn garbage_is_refused_or_within_the_line(words in any::<Words>(), kind in 0..4_u64, flags in 0..8_u64, likely in any::<bool>()) {
+            let mut words = words;
+            if likely {
+                words[0] = words[0] & 0xff00_ffff_ffff | kind << 32 | flags << 48;
+            }
+            if let Some(Decoded { payload: Payload::Inline { first, size }, .. }) = decode(&words) {
+                prop_assert!(first * 8 + size <= size_of::<Words>());
+            }
+        }
+    }
+
+    /// The consumer relies on it: whether a mixture of two descriptors decodes, is decided by its first word.
+    #[test]
+    fn the_first_word_decides_whether_a_line_decodes() {
+        for first in (0..=u8::MAX).flat_map(|kind| {
+            [0, 1, 2, 3, 4, 8].map(|flags: u64| u64::from(kind) << 32 | 33 << 40 | flags << 48)
+        }) {
+            let decodes = |fill: u64| {
+                let mut words = [fill; 8];
+                words[0] = first;
+                decode(&words).is_some()
+            };
+            assert_eq!(decodes(0), decodes(u64::MAX), "{first:#x}");
+        }
+    }
+
+    #[test]
+    fn neighbouring_laps_have_different_stamps() {
+        for position in [0, 1, u64::from(u32::MAX) - 1, u64::from(u32::MAX), 1 << 32, u64::MAX - 9]
+        {
+            for length in [1, 2, 1 << 16, 1 << 31] {
+                assert_ne!(stamp(position), stamp(position.wrapping_add(length)));
+            }
+        }
+        assert_eq!(stamp(u64::from(u32::MAX)), 0);
+    }
+}
