@@ -13,6 +13,7 @@ pub(crate) const SCENES: &[Scene] = &[
     Scene { name: "names/one_live_producer", play: one_live_producer },
     Scene { name: "names/stale_files_are_removed", play: stale_files_are_removed },
     Scene { name: "names/something_in_the_way", play: something_in_the_way },
+    Scene { name: "names/lock_held_for_ever", play: lock_held_for_ever },
 ];
 
 pub(crate) const ROLES: &[Role] = &[Role { name: "names/owner", play: own }];
@@ -115,4 +116,31 @@ fn meet(place: &Place) {
         panic!("no frame")
     };
     assert_eq!(frame.copy_to_vec::<u8>().unwrap(), b"hello");
+}
+
+/// Another process has the directory's lock and does not give it back: deaths are told and consumers served as ever, and
+/// a call that needs the lock says so after a while.
+fn lock_held_for_ever(place: &Place) -> Played {
+    let owner = owner(place, &["lost"]);
+    let context = place.context();
+    let mut producer = Producer::create(&context, "kept", &ProducerOptions::new()).unwrap();
+    let opened = ConsumerOptions::new().timeout(PATIENCE);
+    let mut consumer = Consumer::open(&context, "lost", &opened).unwrap();
+    let directory = std::fs::File::open(place.runtime()).unwrap();
+    rustix::fs::flock(&directory, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    owner.kill();
+    let error = consumer.receive_timeout(PATIENCE).expect_err("the producer is dead");
+    assert_eq!(error.kind(), ErrorKind::PeerLost);
+    let mut late = Consumer::open(&context, "kept", &opened).expect("the service thread goes on");
+    producer.send_bytes(b"on").unwrap();
+    assert!(matches!(late.receive_timeout(PATIENCE).unwrap(), Received::Frame(_)));
+    let error = Producer::create(&context, "more", &ProducerOptions::new()).map(drop);
+    let error = error.expect_err("the lock is held").to_string();
+    assert!(error.contains("lock") && error.contains("LAVA_RUNTIME_DIR"), "no way out: {error}");
+    drop(directory);
+    // The next to come cleans up.
+    drop(place.producer("lost", &ProducerOptions::new()));
+    drop((late, producer));
+    eventually("nothing is left", || files(place).is_empty());
+    Ok(())
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::name::Name;
 use crate::error::{Error, Result};
 use crate::log::Log;
-use crate::os::directory::{Directory, FileId};
+use crate::os::directory::{Directory, FileId, Lock};
 use crate::os::socket::{self, Connected};
 use crate::types::LAVA_ERROR_ALREADY_EXISTS;
 
@@ -76,9 +76,14 @@ impl Drop for Claim {
     }
 }
 
-/// Removes a socket file if nobody listens behind it.
+/// Removes a socket file if nobody listens behind it. Does not wait for a process that has the directory's lock: the
+/// service thread comes here, and a file that stays is removed by a later sweep.
 pub fn remove_if_stale(directory: &Directory, file: &str) -> Result<bool> {
-    let _lock = directory.lock()?;
+    let Some(lock) = directory.try_lock()? else { return Ok(false) };
+    remove_locked(directory, file, &lock)
+}
+
+fn remove_locked(directory: &Directory, file: &str, _lock: &Lock) -> Result<bool> {
     if directory.socket_id(file)?.is_none() {
         return Ok(false);
     }
@@ -90,9 +95,12 @@ pub fn remove_if_stale(directory: &Directory, file: &str) -> Result<bool> {
 
 /// Removes every stale socket file.
 pub fn sweep(directory: &Directory, log: &Log) {
-    let files = directory.sockets().unwrap_or_default();
-    for file in files {
-        match remove_if_stale(directory, &file) {
+    for file in directory.sockets().unwrap_or_default() {
+        let lock = match directory.lock() {
+            Ok(lock) => lock,
+            Err(error) => return log.debug(|| format!("looking for stale socket files: {error}")),
+        };
+        match remove_locked(directory, &file, &lock) {
             Ok(true) => {
                 log.info(|| format!("removed the socket file {file}, which a dead process left"))
             }

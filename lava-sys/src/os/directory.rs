@@ -1,10 +1,12 @@
 //! The runtime directory: making and checking it, its lock, its files.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::clock::Deadline;
 use crate::error::{Error, Result};
 use crate::types::{LAVA_ERROR_INVALID_ARGUMENT, LAVA_ERROR_PERMISSION};
 
@@ -17,6 +19,9 @@ pub struct Directory {
     pub device: u64,
     pub inode: u64,
 }
+
+/// Longest wait for the directory's lock.
+const LOCK_NS: u64 = 5_000_000_000;
 
 /// Identity of a file, to recognise it later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,8 +82,32 @@ impl Directory {
     }
 
     /// Locks the directory against every other lava process until the result is dropped. Held for a few system calls
-    /// only, so waiting for it is short.
+    /// only, so waiting for it is short; a process that stands still or means ill is not waited for longer than that.
     pub fn lock(&self) -> Result<Lock> {
+        let deadline = Deadline::after(LOCK_NS);
+        let mut pause = Duration::from_micros(50);
+        loop {
+            if let Some(lock) = self.try_lock()? {
+                return Ok(lock);
+            }
+            if deadline.passed() {
+                return Err(Error::os(
+                    Errno::WOULDBLOCK.raw_os_error(),
+                    format!(
+                        "another process has held the lock of {} for {} s; end it (`lslocks` shows it), or set \
+                         LAVA_RUNTIME_DIR to another directory",
+                        self.path,
+                        LOCK_NS / 1_000_000_000
+                    ),
+                ));
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(5));
+        }
+    }
+
+    /// As [`Self::lock`], for threads that must not wait; None if another process has it.
+    pub fn try_lock(&self) -> Result<Option<Lock>> {
         // A descriptor of its own: a lock belongs to the open file, and threads must exclude each other too.
         let fd = rustix::fs::openat(
             &self.fd,
@@ -87,9 +116,11 @@ impl Directory {
             Mode::empty(),
         )
         .map_err(|errno| Error::os(errno.raw_os_error(), format!("opening {}", self.path)))?;
-        rustix::io::retry_on_intr(|| rustix::fs::flock(&fd, FlockOperation::LockExclusive))
-            .map_err(|errno| Error::os(errno.raw_os_error(), format!("locking {}", self.path)))?;
-        Ok(Lock { _fd: fd })
+        match rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Lock { _fd: fd })),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(errno) => Err(Error::os(errno.raw_os_error(), format!("locking {}", self.path))),
+        }
     }
 
     /// Identity of the socket file `name`; None if there is none, an error if it is something else.
