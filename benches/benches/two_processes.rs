@@ -3,7 +3,7 @@
 #![allow(
     missing_docs,
     dead_code,
-    unreachable_pub,
+    unused_imports,
     reason = "the modules are those of the command line"
 )]
 

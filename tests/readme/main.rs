@@ -15,7 +15,7 @@ fn check_block(language: &str, file: &str) {
     let shown = blocks(&readme, language);
     let wanted = std::fs::read_to_string(root().join(file)).expect("the program");
     assert!(
-        shown.iter().any(|block| *block == wanted),
+        shown.contains(&wanted),
         "README.md has no block ```{language} that is {file}; make the two equal"
     );
 }
