@@ -345,8 +345,7 @@ fn messages(place: &Place) -> Played {
             let (snare, mut consumer) = Snare::set(place, context, BLOCK);
             raw::send(&snare.socket, message, descriptors);
             let error = receive(&mut consumer, PATIENCE).map(drop).expect_err(what);
-            let kinds = [ErrorKind::Protocol, ErrorKind::PeerLost];
-            assert!(kinds.contains(&error.kind()), "{what}: {error}");
+            assert_eq!(error.kind(), ErrorKind::Protocol, "{what}: {error}");
             assert!(raw::receive(&snare.socket).is_none(), "{what}");
         };
         let good = buffer_message(raw::BUFFER, 1, 4096, 4096);

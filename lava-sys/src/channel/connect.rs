@@ -49,10 +49,15 @@ pub struct Established {
     pub rejections: Vec<Rejection>,
 }
 
+/// [`ConsumerShared::lost`]: the producer died or hung up.
+pub const LOST: u32 = 1;
+/// [`ConsumerShared::lost`]: the producer broke the protocol.
+pub const BROKE: u32 = 2;
+
 /// What the service thread tells a consumer.
 #[derive(Debug)]
 pub struct ConsumerShared {
-    /// Not 0 when the producer's socket has ended; also the word on which a consumer sleeps.
+    /// Not 0 when the producer's socket has ended: [`LOST`] or [`BROKE`]. Also a word on which a consumer sleeps.
     pub lost: AtomicU32,
     pub buffers: Arc<Mutex<HashMap<u32, Arc<Buffer>>>>,
     pub buffers_changed: Condvar,
@@ -223,7 +228,7 @@ fn refused(name: &Name, welcome: &wire::Welcome) -> Error {
 }
 
 /// The numbers of a producer, checked before anything is made of them.
-fn check_geometry(welcome: &wire::Welcome) -> Result<()> {
+pub fn check_geometry(welcome: &wire::Welcome) -> Result<()> {
     let ring = |length: u32, most: u32| length.is_power_of_two() && length <= most;
     let total = welcome.stride.checked_mul(welcome.capacity.into());
     let valid = (1..=LAVA_CAPACITY_MAX).contains(&welcome.capacity)
@@ -330,12 +335,15 @@ impl ProducerLink {
     }
 
     /// Tells the consumer, whether it polls, sleeps or waits for its event.
-    fn lose(&self, turn: &mut Turn<'_>) -> Next {
+    fn lose(&self, turn: &mut Turn<'_>, how: u32) -> Next {
         socket::shutdown(self.socket.as_fd());
-        self.shared.lost.store(1, Ordering::Release);
+        self.shared.lost.store(how, Ordering::Release);
         futex::wake(&self.shared.lost);
         futex::wake(self.link.consumer_sleeps_on());
+        // Under the lock, so that a consumer between its look at `lost` and its sleep is not missed.
+        let buffers = lock(&self.shared.buffers);
         self.shared.buffers_changed.notify_all();
+        drop(buffers);
         if let Some(event) = lock(&self.shared.event).as_ref() {
             socket::signal(event);
         }
@@ -362,7 +370,7 @@ impl Source for ProducerLink {
         let mut buffer = [0; 256];
         let result = match socket::receive(self.socket.as_fd(), &mut buffer) {
             Ok(Received::Nothing) => return Next::Keep,
-            Ok(Received::End) => return self.lose(turn),
+            Ok(Received::End) => return self.lose(turn, LOST),
             Ok(Received::Damaged(what)) => Err(protocol(what.into())),
             Ok(Received::Message { size, descriptors }) => {
                 self.take_message(&buffer[..size], descriptors)
@@ -375,7 +383,7 @@ impl Source for ProducerLink {
                 turn.log.warn(|| {
                     format!("channel {}: the producer broke the protocol: {error}", self.name)
                 });
-                self.lose(turn)
+                self.lose(turn, BROKE)
             }
         }
     }

@@ -281,8 +281,10 @@ impl Consumer {
         let deadline = Deadline::after(BUFFER_WAIT.as_nanos() as u64);
         let mut buffers = lock(&self.shared.buffers);
         while !buffers.contains_key(&number) {
-            if self.shared.lost.load(Ordering::Acquire) != 0 && !buffers.contains_key(&number) {
-                return Err(LAVA_ERROR_PEER_LOST);
+            if let Some(status) = self.lost()
+                && !buffers.contains_key(&number)
+            {
+                return Err(status);
             }
             let left = Duration::from_nanos(deadline.left_ns());
             if left.is_zero() {
@@ -318,16 +320,25 @@ impl Consumer {
 
     /// The end of the channel, if it has ended and everything is received.
     fn ended(&mut self) -> Hot<Option<FrameRef>> {
-        let lost = self.shared.lost.load(Ordering::Acquire) != 0;
+        let lost = self.lost();
         let closed = self.inlet.closed();
-        if !closed && !lost {
+        if !closed && lost.is_none() {
             return Ok(None);
         }
         // What was published before the end is visible now.
         match self.take()? {
             Some(frame) => Ok(Some(frame)),
             None if closed => Err(LAVA_CLOSED),
-            None => Err(LAVA_ERROR_PEER_LOST),
+            None => Err(lost.unwrap_or(LAVA_ERROR_PEER_LOST)),
+        }
+    }
+
+    /// The status that tells of the producer's end, if it ended without closing.
+    fn lost(&self) -> Option<lava_status> {
+        match self.shared.lost.load(Ordering::Acquire) {
+            0 => None,
+            connect::BROKE => Some(LAVA_ERROR_PROTOCOL),
+            _ => Some(LAVA_ERROR_PEER_LOST),
         }
     }
 
@@ -445,7 +456,7 @@ impl Consumer {
     pub fn connection(&mut self) -> ConnectionReport {
         self.frames.collect(|_| ());
         let established = &self.established;
-        let lost = self.shared.lost.load(Ordering::Acquire) != 0;
+        let lost = self.lost().is_some();
         ConnectionReport {
             transport: established.transport,
             copies: established.transport.copies(),
