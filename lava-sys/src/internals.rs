@@ -2,9 +2,9 @@
 
 pub use crate::error::{Error, Hot, Result};
 
-/// Counts, maps and system calls.
+/// System calls.
 pub mod os {
-    pub use crate::os::{clock, futex, mapping, memfd, socket};
+    pub use crate::os::{clock, fork, futex, mapping, memfd, socket};
 }
 
 pub mod log {
@@ -24,7 +24,7 @@ pub mod transport {
 }
 
 pub mod channel {
-    pub use crate::channel::{connect, name, pool, routing};
+    pub use crate::channel::{connect, connection, name, pool, routing, shared};
 }
 
 pub mod sync {
