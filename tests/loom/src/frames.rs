@@ -9,7 +9,7 @@ use crate::world::{Model, Taken, World, explore, frame, pop};
 
 pub const MODELS: &[Model] = &[
     ("frames in order", || explore(3, || in_order(2, 3, 0))),
-    ("frames of a ring of one", || explore(3, || in_order(1, 3, 0))),
+    ("frames of a ring of one", || explore(2, || in_order(1, 3, 0))),
     ("frames across the stamp's wrap", || explore(2, || in_order(2, 4, u64::from(u32::MAX) - 1))),
     ("frames in a far lap", || explore(2, || in_order(2, 3, (1 << 40) - 1))),
     ("frames before the close", || explore(3, before_the_close)),
