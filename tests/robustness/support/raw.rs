@@ -250,8 +250,10 @@ impl Drop for Region {
 /// Descriptors that are no region, each with what it is.
 pub(crate) fn wrong_files(place: &Path, size: usize) -> Vec<(&'static str, OwnedFd)> {
     let file = |path: &Path| OwnedFd::from(std::fs::File::open(path).expect("a file"));
-    let on_disk = place.join("on-disk");
-    std::fs::write(&on_disk, vec![0; size]).expect("a file");
+    let named = place.join("named");
+    std::fs::write(&named, vec![0; size]).expect("a file");
+    let on_disk = tempfile::tempfile().expect("a file");
+    on_disk.set_len(size as u64).expect("room");
     let (reading, writing) = rustix::pipe::pipe().expect("a pipe");
     let memory = |size: usize, seals: SealFlags| {
         let region = Region::sealed(size, seals);
@@ -259,7 +261,8 @@ pub(crate) fn wrong_files(place: &Path, size: usize) -> Vec<(&'static str, Owned
     };
     let all = right_seals();
     vec![
-        ("a file on disk", file(&on_disk)),
+        ("a file with a name", file(&named)),
+        ("a file without a name", on_disk.into()),
         ("a directory", file(place)),
         ("a device", file(Path::new("/dev/zero"))),
         ("a pipe's reading end", reading),
@@ -271,7 +274,7 @@ pub(crate) fn wrong_files(place: &Path, size: usize) -> Vec<(&'static str, Owned
         ),
         ("a path only", {
             let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC;
-            rustix::fs::open(&on_disk, flags, rustix::fs::Mode::empty()).expect("a file")
+            rustix::fs::open(&named, flags, rustix::fs::Mode::empty()).expect("a file")
         }),
         ("a memfd without seals", memory(size, SealFlags::empty())),
         ("a memfd that can shrink", memory(size, all - SealFlags::SHRINK)),
