@@ -57,8 +57,10 @@ fn costs_nothing(place: &Place) -> Played {
     println!("result: {:.3} % of a processor while idle", busy * 100.0);
     last.send_bytes(b"wake").unwrap();
     assert!(matches!(receiver.join().unwrap().unwrap(), Received::Frame(_)));
-    drop(Consumer::open(&consuming, "lonely", &ConsumerOptions::new()).unwrap());
+    // It stays until the waiter has seen it: one that comes and goes before the waiter looks was never there.
+    let company = Consumer::open(&consuming, "lonely", &ConsumerOptions::new()).unwrap();
     assert_eq!(waiter.join().unwrap().unwrap(), Outcome::Done);
+    drop(company);
     Ok(())
 }
 
