@@ -13,7 +13,8 @@ use crate::transport::ring::releases;
 use crate::world::{Model, Taken, World, explore, frame, pop};
 
 pub const MODELS: &[Model] = &[
-    ("alarm of a consumer", || explore(3, consumer_sleeps)),
+    ("alarm of a consumer", || explore(3, || consumer_sleeps(Fences::Symmetric))),
+    ("alarm of a consumer, with a barrier", || explore(3, || consumer_sleeps(Fences::Asymmetric))),
     ("alarm of a producer", || explore(3, producer_sleeps)),
     ("alarm seen by two threads", || explore(2, two_wakers)),
     ("alarm for an event", || explore(3, event)),
@@ -66,22 +67,59 @@ impl Event {
     }
 }
 
+/// What `os::membarrier` does: every thread passes a full barrier at some point of its own while the caller waits. The
+/// points at which that makes a difference to a waker are before, between and after its two steps.
+#[derive(Default)]
+struct Barriers(Mutex<()>);
+
+impl Barriers {
+    fn barrier(&self) {
+        drop(self.0.lock().unwrap());
+    }
+
+    fn point(&self) {
+        drop(self.0.lock().unwrap());
+    }
+}
+
 /// A connection and what its two processes sleep on.
 struct Connection {
     world: Arc<World>,
+    fences: Fences,
     futex: Futex,
     event: Event,
+    barriers: Barriers,
 }
 
 impl Connection {
     fn new() -> Arc<Self> {
-        let (futex, event) = Default::default();
-        Arc::new(Self { world: World::new(2, 2), futex, event })
+        Self::with(Fences::Symmetric)
+    }
+
+    fn with(fences: Fences) -> Arc<Self> {
+        let (futex, event, barriers) = Default::default();
+        Arc::new(Self { world: World::new(2, 2), fences, futex, event, barriers })
+    }
+
+    /// The sleeper's barrier after it has set its alarm.
+    fn barrier(&self) {
+        if self.fences == Fences::Asymmetric {
+            self.barriers.barrier();
+        }
+    }
+
+    /// A place in a waker where a barrier can reach it.
+    fn point(&self) {
+        if self.fences == Fences::Asymmetric {
+            self.barriers.point();
+        }
     }
 
     /// What the producer does after publishing.
     fn wake_consumer(&self, seen: &AtomicU64) {
-        let wake = alarm::look(&self.world.consumer.alarm, seen, Fences::Symmetric);
+        self.point();
+        let wake = alarm::look(&self.world.consumer.alarm, seen, self.fences);
+        self.point();
         if wake.is_some_and(|wake| wake.futex) {
             alarm::bump(&self.world.producer.wake);
             self.futex.wake();
@@ -107,6 +145,7 @@ impl Connection {
             let mut writer = Writer::new(connection.world.regions());
             let seen = AtomicU64::new(0);
             for number in 0..count {
+                connection.point();
                 writer.push(&frame(number));
                 connection.wake_consumer(&seen);
             }
@@ -127,6 +166,7 @@ fn sleep_for_frame(connection: &Connection, reader: &mut Reader, sleeper: &mut S
     let world = &connection.world;
     loop {
         let expected = sleeper.set(&world.consumer.alarm, &world.producer.wake);
+        connection.barrier();
         let found = take(reader);
         if found.is_none() {
             connection.futex.wait(&world.producer.wake, expected);
@@ -150,8 +190,8 @@ fn poll_for_frame(connection: &Connection, reader: &mut Reader, sleeper: &mut Sl
     }
 }
 
-fn consumer_sleeps() {
-    let connection = Connection::new();
+fn consumer_sleeps(fences: Fences) {
+    let connection = Connection::with(fences);
     let producer = connection.produce(2);
     let mut reader = Reader::new(connection.world.regions(), false);
     let mut sleeper = Sleeper::default();
