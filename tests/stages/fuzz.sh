@@ -1,6 +1,6 @@
 #!/bin/bash
-# Fuzzes what a peer can send or write (tests/fuzz), with libFuzzer and AddressSanitizer; then shows that a seeded fault is
-# found.
+# Fuzzes what a peer can send or write (tests/fuzz), with libFuzzer and AddressSanitizer; then shows that a seeded
+# fault is found.
 #
 #   tests/stages/fuzz.sh           some seconds for each target, last a line `N passed, N failed, N skipped`
 #   LAVA_SOAK=1                    an hour for each target

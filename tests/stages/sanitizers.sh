@@ -1,6 +1,6 @@
 #!/bin/bash
-# ThreadSanitizer and AddressSanitizer: a stress of rings, alarms and frames under both, the unit tests of lava-sys under the
-# latter; and seeded faults that each must find.
+# ThreadSanitizer and AddressSanitizer: a stress of rings, alarms and frames under both, the unit tests of lava-sys
+# under the latter; and seeded faults that each must find.
 #
 #   tests/stages/sanitizers.sh     prints each result, last a line `N passed, N failed, N skipped`
 #   LAVA_SOAK=1                    a hundred times the messages

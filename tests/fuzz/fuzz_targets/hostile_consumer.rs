@@ -1,5 +1,5 @@
-//! The producer's end against a consumer that writes anything into its region, between any two calls. No slot may be lost
-//! or free twice, whatever it claims to have released.
+//! The producer's end against a consumer that writes anything into its region, between any two calls. No slot may be
+//! lost or free twice, whatever it claims to have released.
 #![no_main]
 
 use std::os::fd::OwnedFd;

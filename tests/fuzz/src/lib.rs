@@ -57,7 +57,7 @@ impl Hostile {
     }
 }
 
-/// A region that this side owns, and the mapping that is kept for the peer.
+/// A region that this side owns, as it has it mapped.
 pub fn own_region(size: usize) -> Mapping {
     OwnRegion::new("own", size).expect("memory").into_mapping()
 }

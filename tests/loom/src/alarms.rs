@@ -1,5 +1,5 @@
-//! The sleep and wake protocol: whoever sleeps is woken by what comes after its last look. A lost wake-up leaves a thread
-//! asleep for ever, which loom reports as a deadlock.
+//! The sleep and wake protocol: whoever sleeps is woken by what comes after its last look. A lost wake-up leaves a
+//! thread asleep for ever, which loom reports as a deadlock.
 
 use std::sync::Arc;
 
@@ -21,7 +21,8 @@ pub const MODELS: &[Model] = &[
     ("alarm for sleep and event", || explore(2, sleep_and_event)),
 ];
 
-/// What the kernel does with a futex: the comparison and the sleep are one step, under a lock that a waker takes, too.
+/// What the kernel does with a futex: the comparison and the sleep are one step, under a lock that a waker takes,
+/// too.
 #[derive(Default)]
 struct Futex {
     bucket: Mutex<()>,
@@ -67,8 +68,8 @@ impl Event {
     }
 }
 
-/// What `os::membarrier` does: every thread passes a full barrier at some point of its own while the caller waits. The
-/// points at which that makes a difference to a waker are before, between and after its two steps.
+/// What `os::membarrier` does: every thread passes a full barrier at some point of its own while the caller waits.
+/// The points at which that makes a difference to a waker are before, between and after its two steps.
 #[derive(Default)]
 struct Barriers(Mutex<()>);
 

@@ -1,5 +1,5 @@
-//! Policy drop-oldest: the producer takes frames back while the consumer claims them. Every frame is delivered or taken
-//! back, never both, and every slot comes back exactly once.
+//! Policy drop-oldest: the producer takes frames back while the consumer claims them. Every frame is delivered or
+//! taken back, never both, and every slot comes back exactly once.
 
 use std::sync::Arc;
 

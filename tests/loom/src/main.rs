@@ -1,9 +1,9 @@
-//! Model checks: every interleaving (within a bound of preemptions) and every value that a weakly ordered load may give,
-//! for small cases of the rings and the wake-up protocol. `tests/stages/loom.sh` runs it, and shows by seeded faults
-//! that each check can fail.
+//! Model checks: every interleaving (within a bound of preemptions) and every value that a weakly ordered load may
+//! give, for small cases of the rings and the wake-up protocol. `tests/stages/loom.sh` runs it, and shows by seeded
+//! faults that each check can fail.
 //!
-//! The files of `lava-sys` are compiled as they are; `sync` gives them loom's atomics. Loom takes accesses that are SeqCst
-//! as acquire and release, and models fences, which is what the files use.
+//! The files of `lava-sys` are compiled as they are; `sync` gives them loom's atomics. Loom takes accesses that are
+//! SeqCst as acquire and release, and models fences, which is what the files use.
 #![allow(non_camel_case_types, reason = "types have the names that they have in C")]
 #![allow(dead_code, unused_imports, reason = "only a part of the included files is used")]
 

@@ -1,8 +1,8 @@
-//! Two threads and two more send a million messages through rings, alarms and frames, in one process and one mapping, so
-//! that the sanitizers can see what they do. `tests/stages/sanitizers.sh` runs it.
+//! Two threads and two more send a million messages through rings, alarms and frames, in one process and one mapping,
+//! so that the sanitizers can see what they do. `tests/stages/sanitizers.sh` runs it.
 //!
-//! `lava-stress MESSAGES [FAULT]`, where FAULT is `late-write` (a race) or `overrun` (a read beyond the pool): a seeded
-//! fault, which must be found.
+//! `lava-stress MESSAGES [FAULT]`, where FAULT is `late-write` (a race) or `overrun` (a read beyond the pool): a
+//! seeded fault, which must be found.
 
 mod consumer;
 mod handoff;
