@@ -126,17 +126,7 @@ pub(super) unsafe trait Sized32: Copy {
     const NAME: &'static str;
 }
 
-macro_rules! sized {
-    ($($type:ident since $last:ident;)*) => { $(
-        // SAFETY: repr(C), struct_size first, plain numbers, pointers and nullable functions only.
-        unsafe impl Sized32 for $type {
-            const FIRST_SIZE: usize = std::mem::offset_of!($type, $last);
-            const NAME: &'static str = stringify!($type);
-        }
-    )* };
-}
-
-// `since FIELD`: the first version ended before FIELD; while a struct has one version, all of it is required.
+// While a struct has one version, all of it is required.
 macro_rules! sized_whole {
     ($($type:ident),*) => { $(
         // SAFETY: repr(C), struct_size first, plain numbers, pointers and nullable functions only.
@@ -147,7 +137,6 @@ macro_rules! sized_whole {
     )* };
 }
 
-sized! { lava_error since message; }
 sized_whole!(
     lava_log_sink,
     lava_context_options,

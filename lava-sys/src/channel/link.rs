@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::accept::Acceptor;
 use super::name::Name;
 use super::routing::{self, Ends, Route};
 use super::service::{Next, Source, Turn};
@@ -26,63 +27,25 @@ use crate::wire::{self, Message, kind};
 const HANDSHAKE_NS: u64 = 1_000_000_000;
 /// Handshakes of one channel at once; more are turned away, so that a silent peer cannot pile them up.
 const PENDING_MAX: u32 = 16;
-/// How long a listener rests when this process has no file descriptor left.
-const REST_NS: u64 = 50_000_000;
 
-/// Accepts connections for a channel.
-pub struct Listener {
-    fd: OwnedFd,
-    channel: Arc<ChannelShared>,
-    pending: Arc<AtomicU32>,
-    rest: Deadline,
-}
-
-impl Listener {
-    pub fn new(fd: OwnedFd, channel: Arc<ChannelShared>) -> Self {
-        Self { fd, channel, pending: Arc::default(), rest: Deadline::NEVER }
-    }
-}
-
-impl Source for Listener {
-    fn fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
-    }
-
-    fn ready(&mut self, turn: &mut Turn<'_>) -> Next {
-        loop {
-            match socket::accept(self.fd.as_fd()) {
-                Ok(None) => return Next::Keep,
-                Ok(Some(socket)) => {
-                    if self.pending.fetch_add(1, Ordering::Relaxed) >= PENDING_MAX {
-                        self.pending.fetch_sub(1, Ordering::Relaxed);
-                        turn.log.warn(|| {
-                            format!(
-                                "channel {}: too many handshakes at once; one was turned away",
-                                self.channel.name
-                            )
-                        });
-                        continue;
-                    }
-                    let pending = Pending(Arc::clone(&self.pending));
-                    turn.add(Box::new(Link::new(socket, Arc::clone(&self.channel), pending)));
-                }
-                Err(error) => {
-                    turn.log.error(|| format!("channel {}: {error}", self.channel.name));
-                    self.rest = Deadline::after(REST_NS);
-                    return Next::Pause;
-                }
-            }
+/// Begins a handshake with whoever connects to a channel.
+pub fn listener(fd: OwnedFd, channel: Arc<ChannelShared>) -> Box<dyn Source> {
+    let pending = Arc::<AtomicU32>::default();
+    let what = format!("channel {}", channel.name);
+    Box::new(Acceptor::new(fd, what, move |socket, turn| {
+        if pending.fetch_add(1, Ordering::Relaxed) >= PENDING_MAX {
+            pending.fetch_sub(1, Ordering::Relaxed);
+            turn.log.warn(|| {
+                format!(
+                    "channel {}: too many handshakes at once; one was turned away",
+                    channel.name
+                )
+            });
+            return;
         }
-    }
-
-    fn deadline(&self) -> Deadline {
-        self.rest
-    }
-
-    fn expired(&mut self, _turn: &mut Turn<'_>) -> Next {
-        self.rest = Deadline::NEVER;
-        Next::Keep
-    }
+        let pending = Pending(Arc::clone(&pending));
+        turn.add(Box::new(Link::new(socket, Arc::clone(&channel), pending)));
+    }))
 }
 
 /// One handshake among [`PENDING_MAX`].

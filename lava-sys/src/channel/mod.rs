@@ -6,6 +6,7 @@
 //! * [`service`]: the thread that accepts, watches and cleans up. [`context`]: what all of these share.
 #![forbid(unsafe_code)]
 
+pub mod accept;
 pub mod connect;
 pub mod connection;
 pub mod consumer;

@@ -1,13 +1,13 @@
 //! A context's presence socket: whoever knows its location can prove to reach it.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
+use super::accept::Acceptor;
 use super::context::Context;
 use super::link::{check_user, probe_answer};
 use super::rendezvous::{self, Claim};
-use super::service::{Next, Source, Turn};
+use super::service::Source;
 use crate::error::Result;
-use crate::os::clock::Deadline;
 use crate::os::socket;
 use crate::scope::Location;
 
@@ -25,11 +25,7 @@ pub struct Presence {
 impl Presence {
     pub fn start(context: &Context) -> Result<Self> {
         let (claim, listener) = rendezvous::claim(&context.directory, &file(context.id))?;
-        context.watch(Box::new(Answerer {
-            listener,
-            location: context.location(),
-            rest: Deadline::NEVER,
-        }))?;
+        context.watch(answerer(listener, context.location()))?;
         Ok(Self { claim })
     }
 
@@ -40,41 +36,11 @@ impl Presence {
 }
 
 /// Answers whoever connects with the location, at once, and hangs up.
-struct Answerer {
-    listener: OwnedFd,
-    location: Location,
-    rest: Deadline,
-}
-
-impl Source for Answerer {
-    fn fd(&self) -> BorrowedFd<'_> {
-        self.listener.as_fd()
-    }
-
-    fn ready(&mut self, turn: &mut Turn<'_>) -> Next {
-        loop {
-            match socket::accept(self.listener.as_fd()) {
-                Ok(None) => return Next::Keep,
-                Ok(Some(peer)) if check_user(peer.as_fd()).is_ok() => {
-                    let answer = probe_answer(&self.location);
-                    let _ = socket::send(peer.as_fd(), bytemuck::bytes_of(&answer), &[]);
-                }
-                Ok(Some(_)) => {}
-                Err(error) => {
-                    turn.log.error(|| format!("presence: {error}"));
-                    self.rest = Deadline::after(50_000_000);
-                    return Next::Pause;
-                }
-            }
+fn answerer(listener: OwnedFd, location: Location) -> Box<dyn Source> {
+    Box::new(Acceptor::new(listener, "presence".into(), move |peer, _turn| {
+        if check_user(peer.as_fd()).is_ok() {
+            let answer = probe_answer(&location);
+            let _ = socket::send(peer.as_fd(), bytemuck::bytes_of(&answer), &[]);
         }
-    }
-
-    fn deadline(&self) -> Deadline {
-        self.rest
-    }
-
-    fn expired(&mut self, _turn: &mut Turn<'_>) -> Next {
-        self.rest = Deadline::NEVER;
-        Next::Keep
-    }
+    }))
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::connection::Connection;
 use super::context::Context;
-use super::link::Listener;
+use super::link;
 use super::name::Name;
 use super::pool::Pool;
 use super::registry::Registry;
@@ -207,7 +207,7 @@ impl Producer {
             context.location(),
             context.forced,
         ));
-        let listener = context.watch(Box::new(Listener::new(listener, Arc::clone(&shared))))?;
+        let listener = context.watch(link::listener(listener, Arc::clone(&shared)))?;
         context.log.info(|| {
             format!(
                 "channel {}: {} slots of {} bytes in {} memory ({}), at {}",
