@@ -236,8 +236,8 @@ impl FrameCell {
 
     /// True if this is a loan of that slab.
     #[inline(always)]
-    pub fn is_loan_of(&self, owner: &Arc<Slab>) -> bool {
-        self.is_loan() && std::ptr::eq(self.owner, Arc::as_ptr(owner))
+    pub fn is_loan_of(&self, owner: &Slab) -> bool {
+        self.is_loan() && std::ptr::eq(self.owner, owner)
     }
 
     #[inline(always)]

@@ -81,7 +81,7 @@ impl Slab {
     /// Takes back a chain of `count` ended frames, from `first` to `last`. Frees a closed slab with its last frame.
     ///
     /// # Safety
-    /// `slab` came from an `Arc` and is not used after this. The cells are of it, linked through `next`, were held until
+    /// `slab` was made by [`Frames::new`] and is not used after this. The cells are of it, linked through `next`, were held until
     /// now, and nobody else knows them.
     #[inline(always)]
     pub(super) unsafe fn give_back(
@@ -115,8 +115,8 @@ impl Slab {
         // SAFETY: alive, because these frames are held until the subtraction.
         let before = unsafe { (*slab).balance.fetch_sub(count, Ordering::AcqRel) };
         if before == count {
-            // SAFETY: `Frames::drop` left one reference for the last release, which this is.
-            drop(unsafe { Arc::from_raw(slab) });
+            // SAFETY: `Frames` ended and left the slab, which came from a box, to the last release, which this is.
+            drop(unsafe { Box::from_raw(slab.cast_mut()) });
         }
     }
 }
@@ -127,13 +127,14 @@ const CLOSED: *mut FrameCell = std::ptr::without_provenance_mut(1);
 /// The handing-out side of a slab; one thread at a time.
 #[derive(Debug)]
 pub struct Frames {
-    slab: Arc<Slab>,
+    /// From a box; valid as long as this value lives.
+    slab: NonNull<Slab>,
     local: *mut FrameCell,
     taken: i64,
     made: usize,
 }
 
-// SAFETY: the local list belongs to this value alone, whichever thread has it.
+// SAFETY: the local list belongs to this value alone, whichever thread has it; `Slab` is `Sync` and `Send`.
 unsafe impl Send for Frames {}
 
 impl Frames {
@@ -145,19 +146,21 @@ impl Frames {
             balance: AtomicI64::new(0),
             chunks: Mutex::new(Vec::new()),
         };
-        let mut frames =
-            Self { slab: Arc::new(slab), local: std::ptr::null_mut(), taken: 0, made: 0 };
+        let slab = NonNull::from(Box::leak(Box::new(slab)));
+        let mut frames = Self { slab, local: std::ptr::null_mut(), taken: 0, made: 0 };
         frames.grow(count.max(1));
         frames
     }
 
-    pub fn slab(&self) -> &Arc<Slab> {
-        &self.slab
+    #[inline(always)]
+    pub fn slab(&self) -> &Slab {
+        // SAFETY: freed by this value's end at the earliest; others only share it.
+        unsafe { self.slab.as_ref() }
     }
 
     #[cold]
     fn grow(&mut self, count: usize) {
-        let owner = Arc::as_ptr(&self.slab);
+        let owner = self.slab.as_ptr().cast_const();
         let cells: Box<[FrameCell]> = (0..count).map(|_| FrameCell::free(owner)).collect();
         let first = NonNull::from(Box::leak(cells)).cast::<FrameCell>();
         for index in 0..count {
@@ -165,7 +168,7 @@ impl Frames {
             unsafe { self.push_local(first.add(index).as_ptr()) };
         }
         self.made += count;
-        self.slab.chunks.lock().unwrap_or_else(PoisonError::into_inner).push(Chunk(first, count));
+        self.slab().chunks.lock().unwrap_or_else(PoisonError::into_inner).push(Chunk(first, count));
     }
 
     /// # Safety
@@ -179,11 +182,11 @@ impl Frames {
 
     /// Takes in what was given back. Calls `slot_of_loan` with the slot of each loan that was released unsent.
     pub fn collect(&mut self, mut slot_of_loan: impl FnMut(u32)) {
-        if self.slab.returned.load(Ordering::Relaxed).is_null() {
+        if self.slab().returned.load(Ordering::Relaxed).is_null() {
             return;
         }
-        let mut cell = self.slab.returned.swap(std::ptr::null_mut(), Ordering::Acquire);
-        let is_producer = matches!(self.slab.side, Side::Producer { .. });
+        let mut cell = self.slab().returned.swap(std::ptr::null_mut(), Ordering::Acquire);
+        let is_producer = matches!(self.slab().side, Side::Producer { .. });
         while !cell.is_null() {
             self.taken -= 1;
             // SAFETY: the chain was published by `give_back` and is ours alone now.
@@ -240,17 +243,16 @@ impl Frames {
 
 impl Drop for Frames {
     fn drop(&mut self) {
-        let mut cell = self.slab.returned.swap(CLOSED, Ordering::AcqRel);
+        let mut cell = self.slab().returned.swap(CLOSED, Ordering::AcqRel);
         while !cell.is_null() {
             self.taken -= 1;
             // SAFETY: the chain was published by `give_back` and is ours alone now.
             cell = unsafe { (*cell).next };
         }
-        let slab = Arc::clone(&self.slab);
-        let held = slab.balance.fetch_add(self.taken, Ordering::AcqRel) + self.taken;
-        if held > 0 {
-            // The reference that the last release drops.
-            std::mem::forget(slab);
+        let before = self.slab().balance.fetch_add(self.taken, Ordering::AcqRel);
+        if before + self.taken == 0 {
+            // SAFETY: no frame is held, so nobody else knows the slab, which came from a box.
+            drop(unsafe { Box::from_raw(self.slab.as_ptr()) });
         }
     }
 }
@@ -268,6 +270,8 @@ mod tests {
     use crate::log::Log;
     use crate::memory::{Memory, MemoryContext, Request};
     use crate::types::*;
+
+    static_assertions::assert_impl_all!(Slab: Send, Sync);
 
     /// Notes what is given back.
     #[derive(Debug, Default)]

@@ -21,6 +21,8 @@ pub struct Producer {
     sleeper: Sleeper,
     seen: AtomicU64,
     drops: bool,
+    /// No longer drops: waits for what is held.
+    ending: bool,
     /// The seeded fault: write into a frame that was sent.
     late_write: bool,
     pub dropped: u64,
@@ -38,6 +40,7 @@ impl Producer {
             sleeper: Sleeper::default(),
             seen: AtomicU64::new(0),
             drops,
+            ending: false,
             late_write,
             dropped: 0,
         }
@@ -49,6 +52,7 @@ impl Producer {
                 self.held[slot as usize] = None;
                 assert!(self.pool.release(slot, 1));
             } else {
+                // What was taken back while the consumer took it comes back a second time.
                 assert!(self.drops, "slot {slot} was released at {position} and not held");
             }
         }
@@ -71,7 +75,7 @@ impl Producer {
             if ready(self) {
                 return;
             }
-            if self.drops {
+            if self.drops && !self.ending {
                 self.drop_oldest();
             } else if turn > 20 {
                 let connection = Arc::clone(&self.connection);
@@ -130,7 +134,7 @@ impl Producer {
         let (_, word) = self.connection.consumer_side();
         lava_sys::internals::transport::ring::alarm::bump(word);
         lava_sys::internals::os::futex::wake(word);
-        self.drops = false;
+        self.ending = true;
         self.until(|this| this.pool.all_released());
         self.dropped
     }
