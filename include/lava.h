@@ -34,12 +34,17 @@
 #define LAVA_ERROR_INIT LAVA_INIT(lava_error)
 #define LAVA_LOG_SINK_INIT LAVA_INIT(lava_log_sink)
 #define LAVA_CONTEXT_OPTIONS_INIT LAVA_INIT(lava_context_options)
+#define LAVA_DEVICE_INFO_INIT LAVA_INIT(lava_device_info)
+#define LAVA_VULKAN_DEVICE_INIT LAVA_INIT(lava_vulkan_device)
 #define LAVA_LOCATION_INIT LAVA_INIT(lava_location)
 #define LAVA_SCOPE_REPORT_INIT LAVA_INIT(lava_scope_report)
 #define LAVA_BUFFER_OPTIONS_INIT LAVA_INIT(lava_buffer_options)
 #define LAVA_BUFFER_INFO_INIT LAVA_INIT(lava_buffer_info)
 #define LAVA_BUFFER_HANDLE_INIT LAVA_INIT(lava_buffer_handle)
+#define LAVA_VULKAN_BUFFER_INIT LAVA_INIT(lava_vulkan_buffer)
+#define LAVA_CUDA_VIEW_INIT LAVA_INIT(lava_cuda_view)
 #define LAVA_FRAME_INFO_INIT LAVA_INIT(lava_frame_info)
+#define LAVA_FRAME_SYNC_INIT LAVA_INIT(lava_frame_sync)
 #define LAVA_TENSOR_INIT LAVA_INIT(lava_tensor)
 #define LAVA_PRODUCER_OPTIONS_INIT LAVA_INIT(lava_producer_options)
 #define LAVA_CONSUMER_OPTIONS_INIT LAVA_INIT(lava_consumer_options)
@@ -141,6 +146,18 @@
  * Buffer flag, only set by the library: this process may not write to it.
  */
 #define LAVA_BUFFER_READ_ONLY 64
+
+/**
+ * Buffer flag: device memory that the CPU can reach too (`lava_buffer_data`). Slower for the GPU, and often very slow for
+ * the CPU to read. Other memory always can be reached.
+ */
+#define LAVA_BUFFER_HOST_VISIBLE 128
+
+/**
+ * Buffer flag: device memory is not zeroed first; it may show what another process left there. Other memory is always
+ * zero.
+ */
+#define LAVA_BUFFER_UNINITIALIZED 256
 
 /**
  * Most fallbacks that a buffer or producer can list.
@@ -305,6 +322,92 @@
 #define LAVA_LOG_DEBUG 4
 
 /**
+ * Which GPUs a context uses: discrete, integrated and virtual ones. A device that is the CPU in disguise (lavapipe) is
+ * used only if it is named by its UUID.
+ */
+#define LAVA_VULKAN_AUTO 0
+
+/**
+ * Which GPUs a context uses: none. Vulkan is never loaded.
+ */
+#define LAVA_VULKAN_OFF 1
+
+/**
+ * Which GPUs a context uses: all, also those that are the CPU in disguise.
+ */
+#define LAVA_VULKAN_ALL 2
+
+/**
+ * Kind of a device, as in `VkPhysicalDeviceType`: none of the others.
+ */
+#define LAVA_DEVICE_KIND_OTHER 0
+
+/**
+ * Kind of a device, as in `VkPhysicalDeviceType`: a GPU that shares the host's memory.
+ */
+#define LAVA_DEVICE_KIND_INTEGRATED 1
+
+/**
+ * Kind of a device, as in `VkPhysicalDeviceType`: a GPU with memory of its own.
+ */
+#define LAVA_DEVICE_KIND_DISCRETE 2
+
+/**
+ * Kind of a device, as in `VkPhysicalDeviceType`: a GPU in a virtual machine.
+ */
+#define LAVA_DEVICE_KIND_VIRTUAL 3
+
+/**
+ * Kind of a device, as in `VkPhysicalDeviceType`: the CPU.
+ */
+#define LAVA_DEVICE_KIND_CPU 4
+
+/**
+ * Device flag: this context may use it, and it has what lava needs; else `reason` says why not.
+ */
+#define LAVA_DEVICE_USABLE 1
+
+/**
+ * Device flag: its memory can be shared with other processes.
+ */
+#define LAVA_DEVICE_EXPORTABLE 2
+
+/**
+ * Device flag: its timeline semaphores can be shared with other processes, so that a GPU can wait for a frame.
+ */
+#define LAVA_DEVICE_TIMELINE_EXPORTABLE 4
+
+/**
+ * Device flag: it can copy straight from and to pinned host memory.
+ */
+#define LAVA_DEVICE_HOST_IMPORT 8
+
+/**
+ * Device flag: the fields `pci_*` are valid.
+ */
+#define LAVA_DEVICE_HAS_PCI_ADDRESS 16
+
+/**
+ * Device flag: the heaps' `budget` and `used` are valid.
+ */
+#define LAVA_DEVICE_HAS_BUDGET 32
+
+/**
+ * Heap flag: the device's own memory.
+ */
+#define LAVA_DEVICE_HEAP_LOCAL 1
+
+/**
+ * Most heaps of a device.
+ */
+#define LAVA_DEVICE_HEAPS_MAX 16
+
+/**
+ * Bytes of a device's texts, with their NUL.
+ */
+#define LAVA_DEVICE_NAME_SIZE 256
+
+/**
  * Bytes of `lava_error.message`, with its terminating NUL.
  */
 #define LAVA_ERROR_MESSAGE_SIZE 488
@@ -334,6 +437,21 @@
  * Frame flag: the payload lies in a buffer that the producer sent with `lava_producer_send_buffer`.
  */
 #define LAVA_FRAME_BUFFER 8
+
+/**
+ * Kind of a frame's synchronisation: none, because its bytes are ready.
+ */
+#define LAVA_SYNC_NONE 0
+
+/**
+ * Kind of a frame's synchronisation: the CPU waits for the GPU's work before it sends or releases the frame.
+ */
+#define LAVA_SYNC_HOST 1
+
+/**
+ * Kind of a frame's synchronisation: a GPU waits until a timeline semaphore has reached a value.
+ */
+#define LAVA_SYNC_TIMELINE 2
 
 /**
  * Most dimensions of a tensor.
@@ -479,7 +597,7 @@ typedef struct lava_producer lava_producer;
 typedef int32_t lava_status;
 
 /**
- * Where a context's log lines go. The library has no other callback.
+ * Where a context's log lines go.
  *
  * `write` is called from any thread, also from several at once; it must not call lava, unwind or longjmp.
  * `drop`, if not NULL, is called exactly once with `user`: when the context has ended, or when its creation failed.
@@ -508,6 +626,62 @@ typedef struct lava_log_sink {
 } lava_log_sink;
 
 /**
+ * A Vulkan device of the application, for a context that works on it instead of making its own:
+ * `lava_context_options.vulkan`. Buffers and frames of the context can then be used by the application's own commands
+ * without importing anything.
+ *
+ * The instance and the device must have been created for Vulkan 1.2 or newer, the device with the feature
+ * `timelineSemaphore` and the extension `VK_KHR_external_memory_fd`. Used where enabled:
+ * `VK_KHR_external_semaphore_fd` (GPUs wait for frames of other processes; else the CPU does) and
+ * `VK_EXT_external_memory_host` (copies straight from and to pinned host memory; else through a staging buffer).
+ *
+ * The handles are borrowed until the context and all its producers, consumers, buffers and frames are gone.
+ */
+typedef struct lava_vulkan_device {
+  /**
+   * `sizeof(lava_vulkan_device)` of the caller.
+   */
+  uint32_t struct_size;
+  /**
+   * Family of `queue`. It must be capable of compute or graphics.
+   */
+  uint32_t queue_family;
+  /**
+   * `VkInstance`.
+   */
+  void *instance;
+  /**
+   * `VkPhysicalDevice`.
+   */
+  void *physical_device;
+  /**
+   * `VkDevice`.
+   */
+  void *device;
+  /**
+   * `VkQueue`. Lava submits copies to it, from any thread: see `lock`.
+   */
+  void *queue;
+  /**
+   * `vkGetInstanceProcAddr` of the Vulkan that made the instance, cast to this type.
+   */
+  void (*get_instance_proc_addr)(void);
+  /**
+   * Passed to `lock` and `unlock`.
+   */
+  void *user;
+  /**
+   * Called before lava submits to `queue`, from any thread, so that nobody else submits meanwhile; it must not call
+   * lava, unwind or longjmp. NULL, with `unlock`: nobody but lava uses the queue.
+   */
+  void (*lock)(void *user);
+  /**
+   * Called after lava has submitted, by the thread that called `lock`.
+   */
+  void (*unlock)(void *user);
+} lava_vulkan_device;
+
+/**
  * Options of `lava_context_create`. An option set here wins over the environment variable of the same meaning.
  */
 typedef struct lava_context_options {
@@ -533,6 +707,20 @@ typedef struct lava_context_options {
    * `LAVA_FOREVER`: never sleep. Environment: `LAVA_SPIN_NS`, where 0 means: sleep at once.
    */
   uint64_t spin_ns;
+  /**
+   * `LAVA_VULKAN_*`: which GPUs it may use. Environment: `LAVA_VULKAN=auto|off|cpu`. Vulkan is loaded when a GPU is
+   * first needed, and its absence is no error before that.
+   */
+  uint32_t vulkan_devices;
+  /**
+   * 0.
+   */
+  uint32_t reserved;
+  /**
+   * A Vulkan device of the application to work on, the only one that the context then uses; the struct is borrowed for
+   * the call, its handles for longer. NULL: lava makes its own.
+   */
+  const struct lava_vulkan_device *vulkan;
 } lava_context_options;
 
 /**
@@ -697,6 +885,10 @@ typedef struct lava_buffer_options {
    * Whom the buffer is for, a hint for `AUTO`; borrowed for the call; NULL: this process.
    */
   const struct lava_location *peer;
+  /**
+   * UUID of the GPU whose memory it is to be, or that will copy from and to it if it is pinned; zero: the best.
+   */
+  uint8_t device_uuid[16];
 } lava_buffer_options;
 
 /**
@@ -747,6 +939,14 @@ typedef struct lava_buffer_info {
    * Why it is what it is, and what was tried before and failed. UTF-8, NUL-terminated.
    */
   char reason[LAVA_REASON_SIZE];
+  /**
+   * UUID of the GPU whose memory it is (zero for host memory).
+   */
+  uint8_t device_uuid[16];
+  /**
+   * UUID of the GPU's driver (zero for host memory).
+   */
+  uint8_t driver_uuid[16];
 } lava_buffer_info;
 
 /**
@@ -864,6 +1064,10 @@ typedef struct lava_producer_options {
    * Set of `LAVA_TRANSPORT_*` that consumers may have; others are refused with the reason. 0: any.
    */
   uint32_t require_transports;
+  /**
+   * UUID of the pool's GPU, with `LAVA_MEMORY_DEVICE`; zero: the best.
+   */
+  uint8_t device_uuid[16];
 } lava_producer_options;
 
 /**
@@ -1032,6 +1236,19 @@ typedef struct lava_consumer_options {
    * Where the producer is; borrowed for the call; NULL: on this host, or wherever its name is found.
    */
   const struct lava_location *producer;
+  /**
+   * `LAVA_MEMORY_*` that received frames are to lie in: `AUTO` as they come, with the fewest copies; `DEVICE` on a GPU;
+   * any other in host memory.
+   */
+  uint32_t memory;
+  /**
+   * 0.
+   */
+  uint32_t reserved;
+  /**
+   * UUID of the GPU on which frames are wanted, with `LAVA_MEMORY_DEVICE`; zero: the producer's, else the best.
+   */
+  uint8_t device_uuid[16];
 } lava_consumer_options;
 
 /**
@@ -1075,6 +1292,217 @@ typedef struct lava_frame_info {
    */
   uint32_t transport;
 } lava_frame_info;
+
+/**
+ * One heap of a device's memory.
+ */
+typedef struct lava_device_heap {
+  /**
+   * Bytes.
+   */
+  uint64_t size;
+  /**
+   * Bytes that this process may use at present, with `LAVA_DEVICE_HAS_BUDGET`; else 0.
+   */
+  uint64_t budget;
+  /**
+   * Bytes that this process uses, with `LAVA_DEVICE_HAS_BUDGET`; else 0.
+   */
+  uint64_t used;
+  /**
+   * Set of `LAVA_DEVICE_HEAP_*` flags.
+   */
+  uint32_t flags;
+  /**
+   * 0.
+   */
+  uint32_t reserved;
+} lava_device_heap;
+
+/**
+ * A GPU. Filled by `lava_context_get_device`. It is named by its UUID: the same in every process of a host, and in CUDA.
+ */
+typedef struct lava_device_info {
+  /**
+   * `sizeof(lava_device_info)` of the caller.
+   */
+  uint32_t struct_size;
+  /**
+   * `LAVA_DEVICE_KIND_*`.
+   */
+  uint32_t kind;
+  /**
+   * UUID of the device.
+   */
+  uint8_t device_uuid[16];
+  /**
+   * UUID of its driver. Memory can be shared only where both UUIDs are equal.
+   */
+  uint8_t driver_uuid[16];
+  /**
+   * Set of `LAVA_DEVICE_*` flags.
+   */
+  uint32_t flags;
+  /**
+   * Vulkan version, as `VK_MAKE_API_VERSION` packs it.
+   */
+  uint32_t api_version;
+  /**
+   * PCI vendor, such as 0x10de.
+   */
+  uint32_t vendor_id;
+  /**
+   * PCI device.
+   */
+  uint32_t device_id;
+  /**
+   * PCI address, with `LAVA_DEVICE_HAS_PCI_ADDRESS`: domain.
+   */
+  uint32_t pci_domain;
+  /**
+   * PCI address: bus.
+   */
+  uint32_t pci_bus;
+  /**
+   * PCI address: device.
+   */
+  uint32_t pci_device;
+  /**
+   * PCI address: function.
+   */
+  uint32_t pci_function;
+  /**
+   * Most bytes of one allocation, and so of one buffer.
+   */
+  uint64_t max_allocation;
+  /**
+   * With `LAVA_DEVICE_HOST_IMPORT`: address and size of host memory must be multiples of this; else 0.
+   */
+  uint64_t host_import_alignment;
+  /**
+   * Entries of `heaps`.
+   */
+  uint32_t heap_count;
+  /**
+   * 0.
+   */
+  uint32_t reserved;
+  /**
+   * Its memory, `heap_count` of them.
+   */
+  struct lava_device_heap heaps[LAVA_DEVICE_HEAPS_MAX];
+  /**
+   * Name. UTF-8, NUL-terminated, as all texts here.
+   */
+  char name[LAVA_DEVICE_NAME_SIZE];
+  /**
+   * Name of its driver.
+   */
+  char driver_name[LAVA_DEVICE_NAME_SIZE];
+  /**
+   * What the driver says of itself, usually its version.
+   */
+  char driver_info[LAVA_DEVICE_NAME_SIZE];
+  /**
+   * Why it cannot be used, and what to do about it; empty with `LAVA_DEVICE_USABLE`.
+   */
+  char reason[LAVA_REASON_SIZE];
+} lava_device_info;
+
+/**
+ * A buffer of device memory in Vulkan's terms. Filled by `lava_buffer_get_vulkan`. All handles belong to lava.
+ */
+typedef struct lava_vulkan_buffer {
+  /**
+   * `sizeof(lava_vulkan_buffer)` of the caller.
+   */
+  uint32_t struct_size;
+  /**
+   * Family of the queue that lava submits to. Commands of another family need an ownership transfer.
+   */
+  uint32_t queue_family;
+  /**
+   * `VkInstance`.
+   */
+  void *instance;
+  /**
+   * `VkPhysicalDevice`.
+   */
+  void *physical_device;
+  /**
+   * `VkDevice` to which `buffer` and `memory` belong: the application's own if it gave one to the context.
+   */
+  void *device;
+  /**
+   * `VkBuffer`, bound to `memory`. Usage: transfer from and to, storage, uniform, vertex, index, indirect.
+   */
+  uint64_t buffer;
+  /**
+   * `VkDeviceMemory`.
+   */
+  uint64_t memory;
+  /**
+   * First usable byte within `buffer`.
+   */
+  uint64_t offset;
+  /**
+   * Usable bytes.
+   */
+  uint64_t size;
+  /**
+   * Bytes of `memory`.
+   */
+  uint64_t allocation_size;
+} lava_vulkan_buffer;
+
+/**
+ * What a GPU's commands must wait for before they use a frame, or signal after it.
+ */
+typedef struct lava_frame_sync {
+  /**
+   * `sizeof(lava_frame_sync)` of the caller.
+   */
+  uint32_t struct_size;
+  /**
+   * `LAVA_SYNC_*`.
+   */
+  uint32_t kind;
+  /**
+   * `VkSemaphore`, a timeline, of the device that the frame's buffer belongs to (`lava_buffer_get_vulkan`); 0 if there
+   * is none.
+   */
+  uint64_t semaphore;
+  /**
+   * The value to wait for or to signal.
+   */
+  uint64_t value;
+} lava_frame_sync;
+
+/**
+ * Device memory in CUDA's terms. Filled by `lava_buffer_get_cuda` and `lava_frame_get_cuda`.
+ */
+typedef struct lava_cuda_view {
+  /**
+   * `sizeof(lava_cuda_view)` of the caller.
+   */
+  uint32_t struct_size;
+  /**
+   * CUDA's number of the device in this process (`CUdevice`, the same as the runtime's).
+   */
+  int32_t device_ordinal;
+  /**
+   * `CUdeviceptr` of the first byte, valid in `context`.
+   */
+  uint64_t device_pointer;
+  /**
+   * Bytes from there.
+   */
+  uint64_t size;
+  /**
+   * `CUcontext`: the device's primary context, which the CUDA runtime uses too.
+   */
+  void *context;
+} lava_cuda_view;
 
 /**
  * Done.

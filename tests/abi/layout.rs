@@ -27,7 +27,7 @@ pub(crate) struct Constant {
 include!(concat!(env!("OUT_DIR"), "/layout_table.rs"));
 
 /// Structs that are elements of an array: the size of an element can never change, so it does not travel with it.
-const ELEMENTS: [&str; 1] = ["lava_bytes"];
+const ELEMENTS: [&str; 2] = ["lava_bytes", "lava_device_heap"];
 
 impl Struct {
     /// Whether the struct can grow, because the caller says how large its own is.

@@ -35,8 +35,8 @@ impl<T: Sized32> Claimed<T> {
     }
 }
 
-fn wrong_sizes<T>() -> [usize; 5] {
-    [0, 3, size_of::<T>() - 1, 5000, u32::MAX as usize]
+fn wrong_sizes<T: Sized32>() -> [usize; 5] {
+    [0, 3, T::FIRST - 1, 5000, u32::MAX as usize]
 }
 
 /// Checks a call that reads a struct; `value` must be a right one, and the call repeatable.
@@ -52,6 +52,8 @@ pub(crate) fn check_options<T: Sized32>(value: T, mut call: impl FnMut(*const T)
         "LAVA_OK",
         "{kind}: bytes after the struct are not its own"
     );
+    let mut first = Claimed::new(value, T::FIRST, 0);
+    assert_eq!(name(call(first.pointer())), "LAVA_OK", "{kind}: a caller of the first version");
     let newer = size_of::<T>() + TAIL;
     let mut zero = Claimed::new(value, newer, 0);
     assert_eq!(name(call(zero.pointer())), "LAVA_OK", "{kind}: a newer caller, new fields zero");
@@ -86,6 +88,10 @@ pub(crate) fn check_info<T: Sized32>(value: T, mut call: impl FnMut(*mut T) -> l
         right.bytes()[size_of::<T>()..].iter().all(|byte| *byte == 0xaa),
         "{kind}: written past its end"
     );
+    let mut first = Claimed::new(value, T::FIRST, 0xaa);
+    let before = first.bytes()[T::FIRST..].to_vec();
+    assert_eq!(name(call(first.pointer())), "LAVA_OK", "{kind}: a caller of the first version");
+    assert!(first.bytes()[T::FIRST..] == before, "{kind}: written past its first version");
     let mut newer = Claimed::new(value, size_of::<T>() + TAIL, 0xaa);
     assert_eq!(name(call(newer.pointer())), "LAVA_OK", "{kind}: a newer caller");
     assert!(

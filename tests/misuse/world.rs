@@ -79,17 +79,40 @@ impl Drop for World {
 ///
 /// # Safety
 /// It is so.
-pub(crate) unsafe trait Sized32: Copy {}
+pub(crate) unsafe trait Sized32: Copy {
+    /// Bytes of its first version, the least that a caller may say.
+    const FIRST: usize = size_of::<Self>();
+}
 
 macro_rules! sized {
-    ($($name:ident)*) => { $(
-        unsafe impl Sized32 for $name {}
+    ($($name:ident $(from $first:literal)?),* $(,)?) => { $(
+        unsafe impl Sized32 for $name {
+            $(const FIRST: usize = $first;)?
+        }
     )* };
 }
 
-sized!(lava_error lava_log_sink lava_context_options lava_location lava_scope_report lava_buffer_options
-    lava_buffer_info lava_buffer_handle lava_frame_info lava_tensor lava_producer_options lava_consumer_options
-    lava_connection_info lava_rejection);
+sized!(
+    lava_error,
+    lava_log_sink,
+    lava_context_options from 32,
+    lava_device_info,
+    lava_vulkan_device,
+    lava_location,
+    lava_scope_report,
+    lava_buffer_options from 64,
+    lava_buffer_info from 312,
+    lava_buffer_handle,
+    lava_vulkan_buffer,
+    lava_cuda_view,
+    lava_frame_info,
+    lava_frame_sync,
+    lava_tensor,
+    lava_producer_options from 72,
+    lava_consumer_options from 32,
+    lava_connection_info,
+    lava_rejection,
+);
 
 /// What the `_INIT` macros make.
 pub(crate) fn sized<T: Sized32>() -> T {

@@ -3,7 +3,9 @@
 use std::ffi::c_void;
 use std::sync::Arc;
 
-use super::guard::{check_pointer, control, copy_text, quiet, read_options, write_info};
+use super::guard::{
+    check_pointer, check_reserved, control, copy_text, quiet, read_options, write_info,
+};
 use super::handle::{self, Opaque};
 use super::location::optional_location;
 use crate::error::Result;
@@ -56,6 +58,7 @@ pub unsafe extern "C" fn lava_buffer_allocate(
 unsafe fn convert_options(options: *const lava_buffer_options) -> Result<Request> {
     // SAFETY: the caller's promise.
     let raw = unsafe { read_options(options) }?;
+    check_reserved(raw.device_uuid != [0; 16], "lava_buffer_options.device_uuid")?;
     Ok(Request {
         memory: Memory::requested(raw.memory)?,
         size: raw.size,
@@ -146,6 +149,8 @@ pub unsafe extern "C" fn lava_buffer_get_info(
             numa_node: buffer.numa_node().unwrap_or(u32::MAX),
             requested_memory: buffer.requested().number(),
             reason: [0; LAVA_REASON_SIZE],
+            device_uuid: [0; 16],
+            driver_uuid: [0; 16],
         };
         copy_text(buffer.reason(), &mut raw.reason);
         // SAFETY: the caller's promise.

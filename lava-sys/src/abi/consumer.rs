@@ -2,7 +2,9 @@
 
 use std::ffi::c_char;
 
-use super::guard::{check_hot, check_pointer, control, hot, quiet, read_options, text, write_text};
+use super::guard::{
+    check_hot, check_pointer, check_reserved, control, hot, quiet, read_options, text, write_text,
+};
 use super::handle::{self, Opaque};
 use super::location::optional_location;
 use super::producer::{write_connection, write_rejection};
@@ -49,6 +51,11 @@ pub unsafe extern "C" fn lava_consumer_create(
         let name = unsafe { text(name, "name", 4096) }?;
         // SAFETY: the caller's promise.
         let raw = unsafe { read_options(options) }?;
+        check_reserved(
+            raw.memory != LAVA_MEMORY_AUTO || raw.device_uuid != [0; 16],
+            "lava_consumer_options.memory",
+        )?;
+        check_reserved(raw.reserved != 0, "lava_consumer_options.reserved")?;
         let options = Options {
             flags: raw.flags,
             timeout_ns: raw.timeout_ns,

@@ -3,7 +3,7 @@
 use std::ffi::c_char;
 use std::sync::Arc;
 
-use super::guard::{check_pointer, control, quiet, read_options, text, write_text};
+use super::guard::{check_pointer, check_reserved, control, quiet, read_options, text, write_text};
 use super::handle::{self, Opaque};
 use crate::channel::context::{Context, Options};
 use crate::error::{Error, Result};
@@ -67,6 +67,11 @@ unsafe fn convert_options(options: *const lava_context_options) -> Result<Option
         let level = Level::from_number(if sink.level == 0 { LAVA_LOG_WARN } else { sink.level })?;
         Some(Log::to_sink(level, made))
     };
+    check_reserved(raw.reserved != 0, "lava_context_options.reserved")?;
+    check_reserved(
+        raw.vulkan_devices > LAVA_VULKAN_OFF || !raw.vulkan.is_null(),
+        "lava_context_options.vulkan",
+    )?;
     let forced = Some(Forced::from_number(raw.scope)?).filter(|_| raw.scope != LAVA_SCOPE_AUTO);
     let runtime_directory = if raw.runtime_directory.is_null() {
         None

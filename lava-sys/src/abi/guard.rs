@@ -126,31 +126,38 @@ pub(super) unsafe trait Sized32: Copy {
     const NAME: &'static str;
 }
 
-// While a struct has one version, all of it is required.
-macro_rules! sized_whole {
-    ($($type:ident),*) => { $(
+// While a struct has one version, all of it is required; of one that has grown, the size of its first version.
+macro_rules! sized {
+    ($($type:ident $(from $first:literal)?),* $(,)?) => { $(
         // SAFETY: repr(C), struct_size first, plain numbers, pointers and nullable functions only.
         unsafe impl Sized32 for $type {
-            const FIRST_SIZE: usize = size_of::<$type>();
+            const FIRST_SIZE: usize = sized!(@first $type $($first)?);
             const NAME: &'static str = stringify!($type);
         }
     )* };
+    (@first $type:ident) => { size_of::<$type>() };
+    (@first $type:ident $first:literal) => { $first };
 }
 
-sized_whole!(
+sized!(
     lava_log_sink,
-    lava_context_options,
+    lava_context_options from 32,
+    lava_device_info,
+    lava_vulkan_device,
     lava_location,
     lava_scope_report,
-    lava_buffer_options,
-    lava_buffer_info,
+    lava_buffer_options from 64,
+    lava_buffer_info from 312,
     lava_buffer_handle,
+    lava_vulkan_buffer,
+    lava_cuda_view,
     lava_frame_info,
+    lava_frame_sync,
     lava_tensor,
-    lava_producer_options,
-    lava_consumer_options,
+    lava_producer_options from 72,
+    lava_consumer_options from 32,
     lava_connection_info,
-    lava_rejection
+    lava_rejection,
 );
 
 /// Reads an options struct of the caller by the size rule: smaller than the first version is an error; a larger one,
@@ -186,6 +193,19 @@ pub(super) unsafe fn read_options<T: Sized32>(pointer: *const T) -> Result<T> {
         .with_value(size as u64));
     }
     Ok(value)
+}
+
+/// Refuses a field that must be left zero, because this library has no meaning for it.
+pub(super) fn check_reserved(is_set: bool, name: &str) -> Result<()> {
+    if is_set {
+        return Err(Error::new(
+            LAVA_ERROR_UNSUPPORTED,
+            format!(
+                "{name} is set and means nothing to this library; update lava or leave it zero"
+            ),
+        ));
+    }
+    Ok(())
 }
 
 /// # Safety

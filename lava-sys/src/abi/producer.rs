@@ -3,8 +3,8 @@
 use std::ffi::{c_char, c_void};
 
 use super::guard::{
-    check_hot, check_pointer, control, copy_text, hot, quiet, read_options, text, write_info,
-    write_text,
+    check_hot, check_pointer, check_reserved, control, copy_text, hot, quiet, read_options, text,
+    write_info, write_text,
 };
 use super::handle::{self, Opaque};
 use crate::channel::producer::{Options, Producer};
@@ -70,6 +70,7 @@ unsafe fn bytes<'a>(data: *const c_void, size: usize) -> Hot<&'a [u8]> {
 }
 
 fn convert_options(raw: &lava_producer_options) -> Result<Options> {
+    check_reserved(raw.device_uuid != [0; 16], "lava_producer_options.device_uuid")?;
     Ok(Options {
         policy: raw.policy,
         max_frame_size: raw.max_frame_size,

@@ -41,6 +41,12 @@ pub const LAVA_BUFFER_WRITABLE_BY_IMPORTERS: u32 = 16;
 pub const LAVA_BUFFER_IMPORTED: u32 = 32;
 /// Buffer flag, only set by the library: this process may not write to it.
 pub const LAVA_BUFFER_READ_ONLY: u32 = 64;
+/// Buffer flag: device memory that the CPU can reach too (`lava_buffer_data`). Slower for the GPU, and often very slow for
+/// the CPU to read. Other memory always can be reached.
+pub const LAVA_BUFFER_HOST_VISIBLE: u32 = 128;
+/// Buffer flag: device memory is not zeroed first; it may show what another process left there. Other memory is always
+/// zero.
+pub const LAVA_BUFFER_UNINITIALIZED: u32 = 256;
 
 /// Most fallbacks that a buffer or producer can list.
 pub const LAVA_FALLBACK_MAX: usize = 5;
@@ -70,6 +76,8 @@ pub struct lava_buffer_options {
     pub fallback: [u32; LAVA_FALLBACK_MAX],
     /// Whom the buffer is for, a hint for `AUTO`; borrowed for the call; NULL: this process.
     pub peer: *const lava_location,
+    /// UUID of the GPU whose memory it is to be, or that will copy from and to it if it is pinned; zero: the best.
+    pub device_uuid: [u8; 16],
 }
 
 /// What a buffer is. Filled by `lava_buffer_get_info`.
@@ -98,6 +106,10 @@ pub struct lava_buffer_info {
     pub requested_memory: u32,
     /// Why it is what it is, and what was tried before and failed. UTF-8, NUL-terminated.
     pub reason: [core::ffi::c_char; LAVA_REASON_SIZE],
+    /// UUID of the GPU whose memory it is (zero for host memory).
+    pub device_uuid: [u8; 16],
+    /// UUID of the GPU's driver (zero for host memory).
+    pub driver_uuid: [u8; 16],
 }
 
 /// Kind of an exported handle: a sealed memfd.

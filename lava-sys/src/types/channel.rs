@@ -80,6 +80,8 @@ pub struct lava_producer_options {
     pub fallback: [u32; LAVA_FALLBACK_MAX],
     /// Set of `LAVA_TRANSPORT_*` that consumers may have; others are refused with the reason. 0: any.
     pub require_transports: u32,
+    /// UUID of the pool's GPU, with `LAVA_MEMORY_DEVICE`; zero: the best.
+    pub device_uuid: [u8; 16],
 }
 
 /// Consumer flag: `max_copies` is valid.
@@ -104,6 +106,13 @@ pub struct lava_consumer_options {
     pub max_copies: u32,
     /// Where the producer is; borrowed for the call; NULL: on this host, or wherever its name is found.
     pub producer: *const lava_location,
+    /// `LAVA_MEMORY_*` that received frames are to lie in: `AUTO` as they come, with the fewest copies; `DEVICE` on a GPU;
+    /// any other in host memory.
+    pub memory: u32,
+    /// 0.
+    pub reserved: u32,
+    /// UUID of the GPU on which frames are wanted, with `LAVA_MEMORY_DEVICE`; zero: the producer's, else the best.
+    pub device_uuid: [u8; 16],
 }
 
 /// State of a connection: frames flow.

@@ -1,5 +1,7 @@
 //! The context, its options and its log.
 
+use super::vulkan::lava_vulkan_device;
+
 /// All state of one user of the library: settings, log, service thread. There is no global state.
 /// Functions: `lava_context_*`.
 pub struct lava_context {
@@ -22,7 +24,7 @@ pub const LAVA_LOG_INFO: u32 = 3;
 /// Log level: every step of a handshake.
 pub const LAVA_LOG_DEBUG: u32 = 4;
 
-/// Where a context's log lines go. The library has no other callback.
+/// Where a context's log lines go.
 ///
 /// `write` is called from any thread, also from several at once; it must not call lava, unwind or longjmp.
 /// `drop`, if not NULL, is called exactly once with `user`: when the context has ended, or when its creation failed.
@@ -63,4 +65,12 @@ pub struct lava_context_options {
     /// Nanoseconds that a waiting call spins before it sleeps; 0: the default (50 µs, or none on one processor);
     /// `LAVA_FOREVER`: never sleep. Environment: `LAVA_SPIN_NS`, where 0 means: sleep at once.
     pub spin_ns: u64,
+    /// `LAVA_VULKAN_*`: which GPUs it may use. Environment: `LAVA_VULKAN=auto|off|cpu`. Vulkan is loaded when a GPU is
+    /// first needed, and its absence is no error before that.
+    pub vulkan_devices: u32,
+    /// 0.
+    pub reserved: u32,
+    /// A Vulkan device of the application to work on, the only one that the context then uses; the struct is borrowed for
+    /// the call, its handles for longer. NULL: lava makes its own.
+    pub vulkan: *const lava_vulkan_device,
 }

@@ -42,6 +42,28 @@ pub struct lava_frame_info {
     pub transport: u32,
 }
 
+/// Kind of a frame's synchronisation: none, because its bytes are ready.
+pub const LAVA_SYNC_NONE: u32 = 0;
+/// Kind of a frame's synchronisation: the CPU waits for the GPU's work before it sends or releases the frame.
+pub const LAVA_SYNC_HOST: u32 = 1;
+/// Kind of a frame's synchronisation: a GPU waits until a timeline semaphore has reached a value.
+pub const LAVA_SYNC_TIMELINE: u32 = 2;
+
+/// What a GPU's commands must wait for before they use a frame, or signal after it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct lava_frame_sync {
+    /// `sizeof(lava_frame_sync)` of the caller.
+    pub struct_size: u32,
+    /// `LAVA_SYNC_*`.
+    pub kind: u32,
+    /// `VkSemaphore`, a timeline, of the device that the frame's buffer belongs to (`lava_buffer_get_vulkan`); 0 if there
+    /// is none.
+    pub semaphore: u64,
+    /// The value to wait for or to signal.
+    pub value: u64,
+}
+
 /// Most dimensions of a tensor.
 pub const LAVA_TENSOR_MAX_DIMENSIONS: usize = 8;
 

@@ -17,7 +17,7 @@ macro_rules! layout {
 }
 
 layout! {
-    lava_buffer_options: 64 {
+    lava_buffer_options: 80 {
         struct_size: 0, 4;
         memory: 4, 4;
         size: 8, 8;
@@ -27,8 +27,9 @@ layout! {
         fallback_count: 32, 4;
         fallback: 36, 20;
         peer: 56, 8;
+        device_uuid: 64, 16;
     }
-    lava_buffer_info: 312 {
+    lava_buffer_info: 344 {
         struct_size: 0, 4;
         memory: 4, 4;
         size: 8, 8;
@@ -40,6 +41,8 @@ layout! {
         numa_node: 48, 4;
         requested_memory: 52, 4;
         reason: 56, 256;
+        device_uuid: 312, 16;
+        driver_uuid: 328, 16;
     }
     lava_buffer_handle: 88 {
         struct_size: 0, 4;
@@ -56,7 +59,7 @@ layout! {
         device_uuid: 56, 16;
         driver_uuid: 72, 16;
     }
-    lava_producer_options: 72 {
+    lava_producer_options: 88 {
         struct_size: 0, 4;
         policy: 4, 4;
         max_frame_size: 8, 8;
@@ -70,14 +73,18 @@ layout! {
         fallback_count: 44, 4;
         fallback: 48, 20;
         require_transports: 68, 4;
+        device_uuid: 72, 16;
     }
-    lava_consumer_options: 32 {
+    lava_consumer_options: 56 {
         struct_size: 0, 4;
         flags: 4, 4;
         timeout_ns: 8, 8;
         require_transports: 16, 4;
         max_copies: 20, 4;
         producer: 24, 8;
+        memory: 32, 4;
+        reserved: 36, 4;
+        device_uuid: 40, 16;
     }
     lava_connection_info: 336 {
         struct_size: 0, 4;
@@ -111,12 +118,45 @@ layout! {
         write: 16, 8;
         drop: 24, 8;
     }
-    lava_context_options: 32 {
+    lava_context_options: 48 {
         struct_size: 0, 4;
         scope: 4, 4;
         runtime_directory: 8, 8;
         log: 16, 8;
         spin_ns: 24, 8;
+        vulkan_devices: 32, 4;
+        reserved: 36, 4;
+        vulkan: 40, 8;
+    }
+    lava_device_heap: 32 {
+        size: 0, 8;
+        budget: 8, 8;
+        used: 16, 8;
+        flags: 24, 4;
+        reserved: 28, 4;
+    }
+    lava_device_info: 1632 {
+        struct_size: 0, 4;
+        kind: 4, 4;
+        device_uuid: 8, 16;
+        driver_uuid: 24, 16;
+        flags: 40, 4;
+        api_version: 44, 4;
+        vendor_id: 48, 4;
+        device_id: 52, 4;
+        pci_domain: 56, 4;
+        pci_bus: 60, 4;
+        pci_device: 64, 4;
+        pci_function: 68, 4;
+        max_allocation: 72, 8;
+        host_import_alignment: 80, 8;
+        heap_count: 88, 4;
+        reserved: 92, 4;
+        heaps: 96, 512;
+        name: 608, 256;
+        driver_name: 864, 256;
+        driver_info: 1120, 256;
+        reason: 1376, 256;
     }
     lava_error: 512 {
         struct_size: 0, 4;
@@ -136,6 +176,12 @@ layout! {
         capacity: 40, 8;
         memory: 48, 4;
         transport: 52, 4;
+    }
+    lava_frame_sync: 24 {
+        struct_size: 0, 4;
+        kind: 4, 4;
+        semaphore: 8, 8;
+        value: 16, 8;
     }
     lava_tensor: 152 {
         struct_size: 0, 4;
@@ -170,5 +216,36 @@ layout! {
         differs: 16, 4;
         reserved: 20, 4;
         text: 24, 768;
+    }
+    lava_cuda_view: 32 {
+        struct_size: 0, 4;
+        device_ordinal: 4, 4;
+        device_pointer: 8, 8;
+        size: 16, 8;
+        context: 24, 8;
+    }
+    lava_vulkan_device: 72 {
+        struct_size: 0, 4;
+        queue_family: 4, 4;
+        instance: 8, 8;
+        physical_device: 16, 8;
+        device: 24, 8;
+        queue: 32, 8;
+        get_instance_proc_addr: 40, 8;
+        user: 48, 8;
+        lock: 56, 8;
+        unlock: 64, 8;
+    }
+    lava_vulkan_buffer: 72 {
+        struct_size: 0, 4;
+        queue_family: 4, 4;
+        instance: 8, 8;
+        physical_device: 16, 8;
+        device: 24, 8;
+        buffer: 32, 8;
+        memory: 40, 8;
+        offset: 48, 8;
+        size: 56, 8;
+        allocation_size: 64, 8;
     }
 }

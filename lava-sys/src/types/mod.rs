@@ -9,18 +9,24 @@
 mod buffer;
 mod channel;
 mod context;
+mod cuda;
+mod device;
 mod error;
 mod frame;
 #[cfg(test)]
 mod layout;
 mod location;
+mod vulkan;
 
 pub use buffer::*;
 pub use channel::*;
 pub use context::*;
+pub use cuda::*;
+pub use device::*;
 pub use error::*;
 pub use frame::*;
 pub use location::*;
+pub use vulkan::*;
 
 /// Wait for ever.
 pub const LAVA_FOREVER: u64 = u64::MAX;
