@@ -17,6 +17,7 @@ mod request;
 mod standard;
 mod storage;
 mod units;
+pub mod vulkan;
 
 pub use buffer::Buffer;
 pub use kind::Memory;

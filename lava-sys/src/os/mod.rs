@@ -2,6 +2,7 @@
 //! retried, no policy. The only place that sees `libc` and `rustix`.
 
 pub mod clock;
+pub mod descriptor;
 pub mod directory;
 pub mod epoll;
 pub mod fork;

@@ -1,0 +1,34 @@
+//! GPUs through Vulkan: devices, their memory, timelines, transfers. The only place that sees `ash`.
+//!
+//! Vulkan is loaded at run time and may be absent; nothing is loaded before the first device is asked for. In a forked
+//! child nothing of it is called, and what it holds there is leaked: drivers do not survive `fork`.
+
+#![allow(dead_code, unused_imports, reason = "their users are being written")]
+
+mod allocation;
+mod device;
+mod failure;
+mod gpus;
+mod import;
+mod info;
+mod instance;
+mod memory_types;
+mod queues;
+mod recipe;
+mod settings;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+mod timeline;
+mod transfer;
+
+pub use allocation::{Allocation, Native};
+pub use device::{Device, REQUIRED};
+pub use gpus::{Gpus, Which, uuid_text};
+pub use info::{DeviceInfo, DeviceKind, Heap, PciAddress};
+pub use memory_types::Kind;
+pub use recipe::Recipe;
+pub use settings::{Allowed, ApplicationDevice, GetInstanceProcAddr, GpuSettings};
+pub use timeline::Timeline;
+pub use transfer::copy_across;
