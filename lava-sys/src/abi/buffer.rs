@@ -3,9 +3,7 @@
 use std::ffi::c_void;
 use std::sync::Arc;
 
-use super::guard::{
-    check_pointer, check_reserved, control, copy_text, quiet, read_options, write_info,
-};
+use super::guard::{check_pointer, control, copy_text, quiet, read_options, write_info};
 use super::handle::{self, Opaque};
 use super::location::optional_location;
 use crate::error::Result;
@@ -58,7 +56,6 @@ pub unsafe extern "C" fn lava_buffer_allocate(
 unsafe fn convert_options(options: *const lava_buffer_options) -> Result<Request> {
     // SAFETY: the caller's promise.
     let raw = unsafe { read_options(options) }?;
-    check_reserved(raw.device_uuid != [0; 16], "lava_buffer_options.device_uuid")?;
     Ok(Request {
         memory: Memory::requested(raw.memory)?,
         size: raw.size,
@@ -68,6 +65,7 @@ unsafe fn convert_options(options: *const lava_buffer_options) -> Result<Request
         fallback: Memory::fallback_list(&raw.fallback, raw.fallback_count)?,
         // SAFETY: the caller's promise.
         peer: unsafe { optional_location(raw.peer) }?,
+        device_uuid: raw.device_uuid,
     })
 }
 

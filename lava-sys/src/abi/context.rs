@@ -8,6 +8,7 @@ use super::handle::{self, Opaque};
 use crate::channel::context::{Context, Options};
 use crate::error::{Error, Result};
 use crate::log::{Level, Log, Sink};
+use crate::memory::vulkan::Allowed;
 use crate::scope::Forced;
 use crate::types::*;
 
@@ -84,6 +85,8 @@ unsafe fn convert_options(options: *const lava_context_options) -> Result<Option
         runtime_directory,
         log,
         spin_ns: (raw.spin_ns != 0).then_some(raw.spin_ns),
+        vulkan: (raw.vulkan_devices == LAVA_VULKAN_OFF).then_some(Allowed::Off),
+        application: None,
     })
 }
 

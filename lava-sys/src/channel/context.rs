@@ -11,6 +11,7 @@ use super::settings::Environment;
 use crate::error::{Error, Result};
 use crate::log::Log;
 use crate::memory::MemoryContext;
+use crate::memory::vulkan::{Allowed, ApplicationDevice, GpuSettings};
 use crate::os::directory::{self, Directory};
 use crate::os::fork::ForkGuard;
 use crate::scope::{Forced, Location};
@@ -23,6 +24,10 @@ pub struct Options {
     pub runtime_directory: Option<String>,
     pub log: Option<Log>,
     pub spin_ns: Option<u64>,
+    /// Which GPUs may be used.
+    pub vulkan: Option<Allowed>,
+    /// The application's GPU instead of lava's own.
+    pub application: Option<ApplicationDevice>,
 }
 
 /// Nanoseconds that a waiting call spins by default: a few times what a sleep and wake-up cost.
@@ -66,6 +71,10 @@ impl Context {
             Ok(processors) if processors.get() == 1 => 0,
             _ => SPIN_NS,
         };
+        let gpus = GpuSettings {
+            allowed: options.vulkan.or(environment.vulkan).unwrap_or_default(),
+            application: options.application,
+        };
         let id = random_id()?;
         // Before the directory, which keeps a descriptor: where one is left, /proc can be read too. Once: later, when
         // none is left, this process would seem to be nowhere.
@@ -79,7 +88,7 @@ impl Context {
             forced: options.forced.or(environment.forced).unwrap_or(Forced::Auto),
             spin_ns: options.spin_ns.or(environment.spin_ns).unwrap_or(default_spin),
             id,
-            memory: MemoryContext::new(log.clone()),
+            memory: MemoryContext::new(log.clone(), gpus),
             environment,
             log,
             service: Mutex::new(None),
@@ -154,6 +163,7 @@ impl Context {
             "LAVA_LOG": self.environment.log.map(|level| level.name()),
             "LAVA_SCOPE": self.environment.forced.map(|forced| forced.name()),
             "LAVA_SPIN_NS": self.environment.spin_ns,
+            "LAVA_VULKAN": self.environment.vulkan.map(Allowed::name),
         });
         json!({
             "version": env!("CARGO_PKG_VERSION"),
@@ -163,6 +173,8 @@ impl Context {
             "location": self.location().to_string(),
             "forced_scope": self.forced.name(),
             "spin_ns": self.spin_ns,
+            "vulkan": self.memory.gpus().settings().allowed.name(),
+            "application_device": self.memory.gpus().settings().application.is_some(),
             "environment": variables,
             "unknown_environment": self.environment.unknown,
             "channels": rendezvous::channels(&self.directory).unwrap_or_default(),

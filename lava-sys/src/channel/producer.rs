@@ -178,6 +178,7 @@ impl Options {
             numa_node: self.numa_node,
             fallback: self.fallback.clone(),
             peer: None,
+            device_uuid: [0; 16],
         }
     }
 }

@@ -2,10 +2,12 @@
 
 use crate::error::{Error, Result};
 use crate::log::Level;
+use crate::memory::vulkan::Allowed;
 use crate::scope::Forced;
 
 /// The variables that lava knows.
-const KNOWN: [&str; 4] = ["LAVA_RUNTIME_DIR", "LAVA_LOG", "LAVA_SCOPE", "LAVA_SPIN_NS"];
+const KNOWN: [&str; 5] =
+    ["LAVA_RUNTIME_DIR", "LAVA_LOG", "LAVA_SCOPE", "LAVA_SPIN_NS", "LAVA_VULKAN"];
 
 /// Variables of lava's own build and tests, which are not for the library.
 const IGNORED: [&str; 3] = ["LAVA_LIB_DIR", "LAVA_BLESS", "LAVA_TESTS"];
@@ -18,6 +20,7 @@ pub struct Environment {
     pub log: Option<Level>,
     pub forced: Option<Forced>,
     pub spin_ns: Option<u64>,
+    pub vulkan: Option<Allowed>,
     /// Names that begin with `LAVA_` and mean nothing to this version: misspelt, or for a newer one.
     pub unknown: Vec<String>,
 }
@@ -56,6 +59,10 @@ impl Environment {
                         "LAVA_SPIN_NS is '{value}'; it is a number of nanoseconds"
                     ))
                 })?);
+            }
+            "LAVA_VULKAN" if !value.is_empty() => {
+                self.vulkan =
+                    Some(Allowed::parse(value).map_err(|error| error.context("LAVA_VULKAN"))?);
             }
             other
                 if other.starts_with("LAVA_")
@@ -99,6 +106,11 @@ mod tests {
         assert_eq!(xdg.xdg_runtime_directory.as_deref(), Some("/run/x"));
         assert_eq!(set("LAVA_SPIN_NS", "18446744073709551615").unwrap().spin_ns, Some(u64::MAX));
         assert_eq!(set("LAVA_SCOPE", "remote").unwrap().forced, Some(Forced::Remote));
+        for (word, allowed) in
+            [("auto", Allowed::Gpus), ("off", Allowed::Off), ("cpu", Allowed::All)]
+        {
+            assert_eq!(set("LAVA_VULKAN", word).unwrap().vulkan, Some(allowed));
+        }
         assert!(set("LAVA_LOG", "debug").unwrap().log.is_some());
     }
 
@@ -117,6 +129,7 @@ mod tests {
             ("LAVA_SPIN_NS", "-1"),
             ("LAVA_SCOPE", "x"),
             ("LAVA_LOG", "x"),
+            ("LAVA_VULKAN", "gpu"),
         ] {
             let error = set(name, value).unwrap_err();
             assert!(error.message.contains(name) && error.message.contains(value), "{error}");

@@ -1,6 +1,9 @@
 //! What a caller asks for, checked; and what allocation needs of the context.
 
+use std::sync::Arc;
+
 use super::kind::Memory;
+use super::vulkan::{GpuSettings, Gpus};
 use crate::error::{Error, Result};
 use crate::log::Log;
 use crate::os::limits;
@@ -11,11 +14,17 @@ use crate::types::*;
 #[derive(Debug, Clone)]
 pub struct MemoryContext {
     pub(super) log: Log,
+    gpus: Arc<Gpus>,
 }
 
 impl MemoryContext {
-    pub fn new(log: Log) -> Self {
-        Self { log }
+    pub fn new(log: Log, gpus: GpuSettings) -> Self {
+        Self { gpus: Gpus::new(gpus, log.clone()), log }
+    }
+
+    /// The GPUs. Vulkan is loaded by the first question about them.
+    pub fn gpus(&self) -> &Arc<Gpus> {
+        &self.gpus
     }
 }
 
@@ -35,6 +44,8 @@ pub struct Request {
     pub fallback: Vec<Memory>,
     /// Whom the buffer is for.
     pub peer: Option<Location>,
+    /// The GPU whose memory it is to be, or that is to copy from and to it; zero: the best.
+    pub device_uuid: [u8; 16],
 }
 
 /// The largest alignment: a huge page of the usual size.
@@ -45,11 +56,14 @@ const CALLERS_FLAGS: u32 = LAVA_BUFFER_SHAREABLE
     | LAVA_BUFFER_REQUIRE
     | LAVA_BUFFER_ON_NODE
     | LAVA_BUFFER_COMMIT
-    | LAVA_BUFFER_WRITABLE_BY_IMPORTERS;
+    | LAVA_BUFFER_WRITABLE_BY_IMPORTERS
+    | LAVA_BUFFER_HOST_VISIBLE
+    | LAVA_BUFFER_UNINITIALIZED;
 const LIBRARYS_FLAGS: u32 = LAVA_BUFFER_IMPORTED | LAVA_BUFFER_READ_ONLY;
 
 /// What every strategy needs to know of a checked request.
 #[derive(Debug, Clone, Copy)]
+#[allow(dead_code, reason = "the strategy of device memory is being written")]
 pub(super) struct Need {
     pub(super) size: u64,
     pub(super) alignment: usize,
@@ -57,6 +71,11 @@ pub(super) struct Need {
     pub(super) writable_by_importers: bool,
     pub(super) commit: bool,
     pub(super) node: Option<u32>,
+    /// Device memory that the CPU reaches too.
+    pub(super) host_visible: bool,
+    /// Device memory may show what was there before.
+    pub(super) uninitialized: bool,
+    pub(super) device_uuid: [u8; 16],
 }
 
 impl Request {
@@ -94,6 +113,9 @@ impl Request {
             writable_by_importers: self.has(LAVA_BUFFER_WRITABLE_BY_IMPORTERS),
             commit: self.has(LAVA_BUFFER_COMMIT),
             node: self.numa_node,
+            host_visible: self.has(LAVA_BUFFER_HOST_VISIBLE),
+            uninitialized: self.has(LAVA_BUFFER_UNINITIALIZED),
+            device_uuid: self.device_uuid,
         })
     }
 
@@ -146,11 +168,12 @@ pub(super) mod tests {
             numa_node: None,
             fallback: Vec::new(),
             peer: None,
+            device_uuid: [0; 16],
         }
     }
 
     pub(in super::super) fn context() -> MemoryContext {
-        MemoryContext::new(Log::none())
+        MemoryContext::new(Log::none(), GpuSettings::default())
     }
 
     fn refused(request: &Request, value: u64, words: &str) {

@@ -296,8 +296,12 @@ mod tests {
             numa_node: None,
             fallback: Vec::new(),
             peer: None,
+            device_uuid: [0; 16],
         };
-        Arc::new(Buffer::allocate(&request, &MemoryContext::new(Log::none())).unwrap())
+        Arc::new(
+            Buffer::allocate(&request, &MemoryContext::new(Log::none(), Default::default()))
+                .unwrap(),
+        )
     }
 
     /// A consumer's slab; the weak pointer ends with it.

@@ -40,8 +40,9 @@ impl Connection {
             numa_node: None,
             fallback: Vec::new(),
             peer: None,
+            device_uuid: [0; 16],
         };
-        let pool = Buffer::allocate(&request, &MemoryContext::new(Log::none()));
+        let pool = Buffer::allocate(&request, &MemoryContext::new(Log::none(), Default::default()));
         Arc::new(Self {
             producer: ProducerHeader::default(),
             consumer: ConsumerHeader::default(),

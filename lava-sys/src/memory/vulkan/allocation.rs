@@ -32,6 +32,8 @@ pub struct Allocation {
     recipe: Recipe,
     mapped: Option<NonNull<u8>>,
     exportable: bool,
+    /// Made of handles that others may have too: other processes, or the host.
+    external: bool,
     /// The descriptor that it was imported from: drivers do not export what they imported.
     source: Option<OwnedFd>,
     device: Arc<Device>,
@@ -245,7 +247,7 @@ impl Allocation {
 
     /// Whether another process, or the host, may use the memory too.
     pub(super) fn is_external(&self) -> bool {
-        self.is_shareable()
+        self.external
     }
 
     /// A buffer without memory, in a value that frees what it has.
@@ -275,6 +277,7 @@ impl Allocation {
             recipe,
             mapped: None,
             exportable: false,
+            external: !handles.is_empty(),
             source: None,
             device: Arc::clone(device),
         })

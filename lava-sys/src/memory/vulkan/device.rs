@@ -11,7 +11,7 @@ use super::info::{self, DeviceInfo, Heap, Sharing};
 use super::instance::Instance;
 use super::memory_types::{self, Kind};
 use super::queues;
-use super::settings::ApplicationDevice;
+use super::settings::{ApplicationDevice, QueueLock};
 use super::transfer::Transfer;
 use crate::error::{Error, Result};
 use crate::os::descriptor;
@@ -38,13 +38,15 @@ pub struct Device {
     queue_count: u32,
     /// Vulkan wants one submitter at a time.
     queue: Mutex<vk::Queue>,
-    pub(super) transfer: Mutex<Option<Transfer>>,
+    pub(super) transfer: Transfer,
     /// What the driver's descriptors are, learned from one of its own: memory, semaphores.
     pub(super) memory_descriptor: OnceLock<descriptor::Kind>,
     pub(super) semaphore_descriptor: OnceLock<descriptor::Kind>,
     info: DeviceInfo,
     /// Whether lava made it.
     own: bool,
+    /// The application's own lock of its queue.
+    lock: Option<QueueLock>,
     /// Last: it must outlive the device.
     pub(super) instance: Arc<Instance>,
 }
@@ -90,14 +92,16 @@ impl Device {
         mut info: DeviceInfo,
         application: &ApplicationDevice,
     ) -> Result<Self> {
-        let physical = vk::PhysicalDevice::from_raw(application.physical_device());
-        let handle = vk::Device::from_raw(application.device());
-        let family = application.queue_family();
+        let physical = vk::PhysicalDevice::from_raw(application.physical_device as u64);
+        let handle = vk::Device::from_raw(application.device as u64);
+        let family = application.queue_family;
         check_application(&instance, physical, handle, family, &mut info)?;
-        // SAFETY: the handle is alive, as ApplicationDevice::new demands.
+        // SAFETY: the handle is alive, as ApplicationDevice demands.
         let raw = unsafe { ash::Device::load(instance.raw.fp_v1_0(), handle) };
-        let queue = vk::Queue::from_raw(application.queue());
-        Ok(Self::assemble(instance, physical, raw, info, (family, 1, queue), false))
+        let queue = vk::Queue::from_raw(application.queue as u64);
+        let mut made = Self::assemble(instance, physical, raw, info, (family, 1, queue), false);
+        made.lock = application.lock;
+        Ok(made)
     }
 
     fn assemble(
@@ -135,11 +139,12 @@ impl Device {
             queue_family,
             queue_count,
             queue: Mutex::new(queue),
-            transfer: Mutex::new(None),
+            transfer: Transfer::default(),
             memory_descriptor: OnceLock::new(),
             semaphore_descriptor: OnceLock::new(),
             info,
             own,
+            lock: None,
             instance,
         }
     }
@@ -180,6 +185,7 @@ impl Device {
     ) -> Result<()> {
         self.check_fork()?;
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let _held = self.lock.as_ref().map(QueueLock::hold);
         // SAFETY: the lock makes this the only submitter; the rest is the caller's promise.
         unsafe { self.raw.queue_submit(*queue, work, fence) }
             .map_err(|result| failed(result, format!("submitting work to {}", self.info.name)))
@@ -206,13 +212,11 @@ impl Drop for Device {
         if self.is_child() {
             return;
         }
-        let transfer = self.transfer.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(transfer) = transfer {
-            transfer.destroy(self);
-        }
-        if self.own {
+        // SAFETY: nobody else has the device any more.
+        let idle = unsafe { self.transfer.destroy(&self.raw) };
+        if self.own && idle {
             // SAFETY: allocations and timelines hold an Arc of this, so all are gone; nothing of lava is submitted
-            // without being waited for.
+            // without waiting for its end.
             unsafe { self.raw.destroy_device(None) };
         }
     }
@@ -231,7 +235,7 @@ fn wanted_extensions(info: &DeviceInfo) -> Vec<&'static CStr> {
 
 /// What an application's device must be made with, for documents and errors.
 pub const REQUIRED: &str = "Vulkan 1.2 (apiVersion of the instance too), the feature timelineSemaphore, \
-     VK_KHR_external_memory_fd, and a queue of a family with COMPUTE";
+     VK_KHR_external_memory_fd, and a queue of a family with COMPUTE or GRAPHICS";
 
 /// Vulkan does not tell what a device was made with; but functions of what is missing cannot be had.
 fn check_application(
@@ -246,13 +250,15 @@ fn check_application(
             "the application's Vulkan device {what}; lava needs {REQUIRED}"
         )))
     };
-    // SAFETY: the handle is of this instance, as ApplicationDevice::new demands.
+    // SAFETY: the handle is of this instance, as ApplicationDevice demands.
     let families = unsafe { instance.raw.get_physical_device_queue_family_properties(physical) };
     let Some(found) = families.get(family as usize) else {
         return refuse(format!("has {} queue families, not number {family}", families.len()));
     };
-    if !found.queue_flags.contains(vk::QueueFlags::COMPUTE) {
-        return refuse(format!("has a queue of family {family}, which has no COMPUTE"));
+    if !found.queue_flags.intersects(vk::QueueFlags::COMPUTE | vk::QueueFlags::GRAPHICS) {
+        return refuse(format!(
+            "has a queue of family {family}, which has neither COMPUTE nor GRAPHICS"
+        ));
     }
     let has = |name: &CStr| {
         // SAFETY: the handle is alive; the name is NUL-terminated.

@@ -170,7 +170,9 @@ impl Gpus {
     fn find(&self) -> Result<Vec<Listed>> {
         let instance = self.instance()?;
         let physical = match &self.settings.application {
-            Some(application) => vec![vk::PhysicalDevice::from_raw(application.physical_device())],
+            Some(application) => {
+                vec![vk::PhysicalDevice::from_raw(application.physical_device as u64)]
+            }
             None => instance.physical_devices()?,
         };
         let asked = physical.into_iter().map(|device| Ok((device, info::ask(&instance, device)?)));

@@ -78,12 +78,15 @@ impl Instance {
 
     /// The application's instance.
     pub(super) fn of_application(application: &ApplicationDevice) -> Result<Arc<Self>> {
-        // SAFETY: both are pointers to functions of the same signature; ash has its own type for the handle.
-        let get_instance_proc_addr: vk::PFN_vkGetInstanceProcAddr =
-            unsafe { std::mem::transmute(application.get_instance_proc_addr()) };
+        // SAFETY: the application's vkGetInstanceProcAddr, cast to a neutral type on its way.
+        let get_instance_proc_addr = unsafe {
+            std::mem::transmute::<unsafe extern "C" fn(), vk::PFN_vkGetInstanceProcAddr>(
+                application.get_instance_proc_addr,
+            )
+        };
         let functions = ash::StaticFn { get_instance_proc_addr };
-        let handle = vk::Instance::from_raw(application.instance());
-        // SAFETY: the handle is alive and belongs to the function, as ApplicationDevice::new demands.
+        let handle = vk::Instance::from_raw(application.instance as u64);
+        // SAFETY: the handle is alive and belongs to the function, as ApplicationDevice demands.
         let raw = unsafe { ash::Instance::load(&functions, handle) };
         Ok(Arc::new(Self { raw, own: false, fork: ForkGuard::new()? }))
     }

@@ -29,6 +29,6 @@ pub use gpus::{Gpus, Which, uuid_text};
 pub use info::{DeviceInfo, DeviceKind, Heap, PciAddress};
 pub use memory_types::Kind;
 pub use recipe::Recipe;
-pub use settings::{Allowed, ApplicationDevice, GetInstanceProcAddr, GpuSettings};
+pub use settings::{Allowed, ApplicationDevice, GpuSettings, QueueLock};
 pub use timeline::Timeline;
 pub use transfer::copy_across;

@@ -1,10 +1,8 @@
 //! What a context allows and brings.
 
-use std::ffi::{c_char, c_void};
-use std::fmt;
+use std::ffi::c_void;
 
 use crate::error::{Error, Result};
-use crate::types::LAVA_ERROR_INVALID_POINTER;
 
 /// Which devices a context may use: `LAVA_VULKAN`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -38,83 +36,53 @@ impl Allowed {
     }
 }
 
-/// `vkGetInstanceProcAddr`, as the application has it.
-pub type GetInstanceProcAddr =
-    unsafe extern "C" fn(instance: *mut c_void, name: *const c_char) -> *const c_void;
-
-/// The application's own device, on which the context is to work. lava destroys nothing of it.
-#[derive(Clone, Copy)]
+/// The application's own device, on which the context is to work, as the numbers of its handles. lava destroys nothing
+/// of it.
+///
+/// Whoever makes one promises: the handles are alive, belong together, and outlive everything that is made with them;
+/// the device was made with what [`super::REQUIRED`] lists; nobody else submits to the queue without the lock.
+#[derive(Debug, Clone, Copy)]
 pub struct ApplicationDevice {
-    instance: usize,
-    physical_device: usize,
-    device: usize,
-    queue: usize,
-    queue_family: u32,
-    get_instance_proc_addr: GetInstanceProcAddr,
+    pub instance: usize,
+    pub physical_device: usize,
+    pub device: usize,
+    pub queue: usize,
+    pub queue_family: u32,
+    /// `vkGetInstanceProcAddr`.
+    pub get_instance_proc_addr: unsafe extern "C" fn(),
+    /// None: nobody but lava uses the queue.
+    pub lock: Option<QueueLock>,
 }
 
-impl ApplicationDevice {
-    /// Refuses NULL; what else is wrong shows when the device is opened.
-    ///
-    /// # Safety
-    /// The handles are alive, belong together, and outlive everything that is made with them; nobody else uses the queue
-    /// meanwhile; the device was made with what [`super::REQUIRED`] lists.
-    pub unsafe fn new(
-        instance: *mut c_void,
-        physical_device: *mut c_void,
-        device: *mut c_void,
-        queue: *mut c_void,
-        queue_family: u32,
-        get_instance_proc_addr: Option<GetInstanceProcAddr>,
-    ) -> Result<Self> {
-        let missing = |what: &str| {
-            Error::new(
-                LAVA_ERROR_INVALID_POINTER,
-                format!("the application's Vulkan device: {what} is NULL"),
-            )
-        };
-        let given = |handle: *mut c_void, what: &str| {
-            if handle.is_null() { Err(missing(what)) } else { Ok(handle as usize) }
-        };
-        Ok(Self {
-            instance: given(instance, "instance")?,
-            physical_device: given(physical_device, "physical_device")?,
-            device: given(device, "device")?,
-            queue: given(queue, "queue")?,
-            queue_family,
-            get_instance_proc_addr: get_instance_proc_addr
-                .ok_or_else(|| missing("get_instance_proc_addr"))?,
-        })
-    }
+/// The application's lock of its queue.
+#[derive(Debug, Clone, Copy)]
+pub struct QueueLock {
+    pub user: *mut c_void,
+    pub lock: unsafe extern "C" fn(*mut c_void),
+    pub unlock: unsafe extern "C" fn(*mut c_void),
+}
 
-    pub(super) fn instance(&self) -> u64 {
-        self.instance as u64
-    }
+// SAFETY: lava_vulkan_device demands that both functions may be called from any thread; `user` is only handed to them.
+unsafe impl Send for QueueLock {}
+// SAFETY: as above.
+unsafe impl Sync for QueueLock {}
 
-    pub(super) fn physical_device(&self) -> u64 {
-        self.physical_device as u64
-    }
-
-    pub(super) fn device(&self) -> u64 {
-        self.device as u64
-    }
-
-    pub(super) fn queue(&self) -> u64 {
-        self.queue as u64
-    }
-
-    pub(super) fn queue_family(&self) -> u32 {
-        self.queue_family
-    }
-
-    pub(super) fn get_instance_proc_addr(&self) -> GetInstanceProcAddr {
-        self.get_instance_proc_addr
+impl QueueLock {
+    /// Takes the lock until the value returned is dropped.
+    pub(super) fn hold(&self) -> Held<'_> {
+        // SAFETY: `user` and `lock` belong together by lava_vulkan_device's contract.
+        unsafe { (self.lock)(self.user) };
+        Held(self)
     }
 }
 
-impl fmt::Debug for ApplicationDevice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ApplicationDevice({:#x}, family {})", self.device, self.queue_family)
+/// The application's queue is locked.
+pub(super) struct Held<'a>(&'a QueueLock);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        // SAFETY: as in `hold`, and by the same thread.
+        unsafe { (self.0.unlock)(self.0.user) };
     }
 }
 

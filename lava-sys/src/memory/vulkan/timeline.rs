@@ -11,6 +11,7 @@ use super::device::Device;
 use super::failure::failed;
 use super::import;
 use crate::error::{Error, Result};
+use crate::os::memfd;
 use crate::types::*;
 
 /// The longest wait inside the driver. A peer's death is no event there, so a wait without end would be one for ever.
@@ -23,6 +24,10 @@ const HANDLE: vk::ExternalSemaphoreHandleTypeFlags =
 pub struct Timeline {
     raw: vk::Semaphore,
     exportable: bool,
+    /// The descriptor that it was imported from: drivers do not export what they imported.
+    source: Option<OwnedFd>,
+    /// Not ours to destroy.
+    borrowed: bool,
     device: Arc<Device>,
 }
 
@@ -44,7 +49,7 @@ impl Timeline {
         // SAFETY: the chain lives for the call; the device has the feature.
         let raw = unsafe { device.raw.create_semaphore(&info, None) }
             .map_err(|result| failed(result, "creating a timeline semaphore"))?;
-        Ok(Self { raw, exportable, device: Arc::clone(device) })
+        Ok(Self { raw, exportable, source: None, borrowed: false, device: Arc::clone(device) })
     }
 
     /// The timeline behind a descriptor of [`Self::export`], in this process or another.
@@ -53,8 +58,8 @@ impl Timeline {
         let own = || Self::new(device, true)?.export();
         import::check_kind(fd.as_fd(), &device.semaphore_descriptor, own, 0)
             .map_err(|error| error.context("importing a timeline semaphore"))?;
-        let made = Self::new(device, false)?;
-        import::hand_over(fd, "a timeline semaphore", |number| {
+        let mut made = Self::new(device, false)?;
+        let ((), source) = import::hand_over(fd, "a timeline semaphore", |number| {
             let info = vk::ImportSemaphoreFdInfoKHR::default()
                 .semaphore(made.raw)
                 .handle_type(HANDLE)
@@ -62,12 +67,25 @@ impl Timeline {
             // SAFETY: the semaphore is a timeline of this device that nobody else knows; the descriptor was checked.
             unsafe { functions.import_semaphore_fd(&info) }
         })?;
+        made.source = Some(source);
         Ok(made)
+    }
+
+    /// A VkSemaphore of the application on this device.
+    ///
+    /// # Safety
+    /// It is a timeline semaphore of this device, and lives until after the value is dropped.
+    pub unsafe fn borrowed(device: &Arc<Device>, raw: u64) -> Self {
+        let raw = vk::Semaphore::from_raw(raw);
+        Self { raw, exportable: false, source: None, borrowed: true, device: Arc::clone(device) }
     }
 
     /// A descriptor for another process; a new one with each call.
     pub fn export(&self) -> Result<OwnedFd> {
         self.device.check_fork()?;
+        if let Some(source) = &self.source {
+            return memfd::duplicate(source.as_fd());
+        }
         let functions = self.device.functions.semaphore_fd.as_ref();
         let functions = functions.filter(|_| self.exportable).ok_or_else(|| {
             Error::new(LAVA_ERROR_UNSUPPORTED, "this timeline semaphore was not made to be shared")
@@ -139,7 +157,7 @@ impl fmt::Debug for Timeline {
 
 impl Drop for Timeline {
     fn drop(&mut self) {
-        if !self.device.is_child() {
+        if !self.borrowed && !self.device.is_child() {
             // SAFETY: whoever submits work with it waits for the work before dropping it.
             unsafe { self.device.raw.destroy_semaphore(self.raw, None) };
         }

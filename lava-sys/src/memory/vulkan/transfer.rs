@@ -12,10 +12,17 @@ use crate::error::Result;
 
 /// What a device keeps for transfers. It has no `Drop`: what is not destroyed is left to the driver, as it must be in a
 /// forked child.
-pub(super) struct Transfer;
+#[derive(Default)]
+pub(super) struct Transfer {}
 
 impl Transfer {
-    pub(super) fn destroy(self, _device: &Device) {}
+    /// False if the device still works on something, and must not be destroyed either.
+    ///
+    /// # Safety
+    /// No transfer is under way on any thread, now or later.
+    pub(super) unsafe fn destroy(&self, _raw: &ash::Device) -> bool {
+        true
+    }
 }
 
 /// Bytes of host-visible memory that one step moves.
