@@ -22,6 +22,8 @@ mod channel;
 #[cfg(not(feature = "system"))]
 mod error;
 #[cfg(not(feature = "system"))]
+mod interop;
+#[cfg(not(feature = "system"))]
 mod log;
 #[cfg(not(feature = "system"))]
 mod memory;

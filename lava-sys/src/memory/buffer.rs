@@ -4,16 +4,20 @@ use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::attached::Attached;
 use super::kind::Memory;
 use super::request::{Need, Request};
 use super::storage::{Made, Storage};
 use super::units::Bytes;
+use super::vulkan::Allocation;
 use crate::error::{Error, Result};
 use crate::types::*;
 
 /// One allocation. Its memory lives exactly as long as this value; frames hold it by `Arc`.
 #[derive(Debug)]
 pub struct Buffer {
+    /// Dropped before the memory.
+    pub(super) attached: Attached,
     pub(super) id: u64,
     pub(super) storage: Storage,
     pub(super) requested: Memory,
@@ -49,6 +53,7 @@ impl Buffer {
         let in_pages = if matches!(storage, Storage::Heap(_)) { 1 } else { page_size };
         let committed = if memory == Memory::Pinned { LAVA_BUFFER_COMMIT } else { 0 };
         Self {
+            attached: Attached::default(),
             id: next_id(),
             storage,
             requested: request.memory,
@@ -64,9 +69,24 @@ impl Buffer {
         }
     }
 
+    /// Where a layer above keeps what it derived from this buffer.
+    pub fn attached(&self) -> &Attached {
+        &self.attached
+    }
+
     /// Unique among the buffers that this process has had.
     pub fn id(&self) -> u64 {
         self.id
+    }
+
+    /// The GPU's side of it: the allocation of device memory, or that of pinned host memory which a GPU has imported.
+    pub fn gpu(&self) -> Option<&Allocation> {
+        self.storage.gpu()
+    }
+
+    /// First usable byte within the allocation.
+    pub fn offset(&self) -> u64 {
+        self.offset
     }
 
     /// The first byte; `None` if the CPU cannot reach the memory.

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd as _, BorrowedFd, FromRawFd as _, IntoRawFd as _, OwnedFd};
 
+use super::attached::Attached;
 use super::buffer::{Buffer, next_id};
 use super::kind::Memory;
 use super::request::MemoryContext;
@@ -186,6 +187,7 @@ fn open(fd: OwnedFd, claim: Claim) -> Result<Buffer> {
     let alignment =
         if offset == 0 { page_size } else { page_size.min(1 << offset.trailing_zeros()) };
     Ok(Buffer {
+        attached: Attached::default(),
         id: next_id(),
         storage,
         requested: memory,

@@ -4,6 +4,7 @@
 //! is a file. `auto` chooses from facts alone. `handle` gives buffers to other processes and takes theirs.
 
 mod allocate;
+mod attached;
 mod auto;
 mod buffer;
 mod device;
@@ -19,6 +20,7 @@ mod storage;
 mod units;
 pub mod vulkan;
 
+pub use attached::Attached;
 pub use buffer::Buffer;
 pub use kind::Memory;
 pub use request::{MemoryContext, Request};

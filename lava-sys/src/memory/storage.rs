@@ -7,6 +7,7 @@ use std::ptr::NonNull;
 use super::machine;
 use super::request::Need;
 use super::units::Bytes;
+use super::vulkan::Allocation;
 use crate::error::{Error, Result};
 use crate::os::mapping::{Access, Mapping};
 use crate::os::memfd::{self, PageKind};
@@ -86,6 +87,11 @@ impl Storage {
             Self::Shared { fd, .. } => Some(fd.as_fd()),
             Self::Heap(_) | Self::Private(_) => None,
         }
+    }
+
+    /// The Vulkan allocation of the same bytes.
+    pub(super) fn gpu(&self) -> Option<&Allocation> {
+        None
     }
 
     pub(super) fn is_single_writer(&self) -> bool {

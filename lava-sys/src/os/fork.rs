@@ -36,3 +36,18 @@ impl ForkGuard {
         self.word().load(Ordering::Relaxed) == 0
     }
 }
+
+/// What `ask` answers in a forked child, which ends with it.
+#[cfg(test)]
+pub fn answer_of_child(ask: impl FnOnce() -> bool) -> bool {
+    // SAFETY: the child asks and ends; it has no other threads, and runs no exit handler.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let answer = std::panic::catch_unwind(std::panic::AssertUnwindSafe(ask));
+        // SAFETY: ends the child.
+        unsafe { libc::_exit(i32::from(!answer.unwrap_or(false))) };
+    }
+    let mut status = -1;
+    // SAFETY: our own child.
+    child > 0 && unsafe { libc::waitpid(child, &raw mut status, 0) } == child && status == 0
+}

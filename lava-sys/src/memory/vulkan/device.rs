@@ -14,6 +14,7 @@ use super::queues;
 use super::settings::{ApplicationDevice, QueueLock};
 use super::transfer::Transfer;
 use crate::error::{Error, Result};
+use crate::memory::Attached;
 use crate::os::descriptor;
 use crate::types::*;
 
@@ -27,6 +28,7 @@ pub(super) struct Functions {
 
 /// See the module. Any thread may use it.
 pub struct Device {
+    attached: Attached,
     pub(super) raw: ash::Device,
     pub(super) physical: vk::PhysicalDevice,
     pub(super) functions: Functions,
@@ -130,6 +132,7 @@ impl Device {
             )
         };
         Self {
+            attached: Attached::default(),
             functions,
             limits,
             memory,
@@ -150,6 +153,11 @@ impl Device {
     }
 
     /// What it is; the heaps as they were when it was opened.
+    /// Where a layer above keeps what it derived from this device.
+    pub fn attached(&self) -> &Attached {
+        &self.attached
+    }
+
     pub fn info(&self) -> &DeviceInfo {
         &self.info
     }

@@ -11,6 +11,7 @@ use super::device::Device;
 use super::failure::failed;
 use super::import;
 use crate::error::{Error, Result};
+use crate::memory::Attached;
 use crate::os::memfd;
 use crate::types::*;
 
@@ -22,6 +23,7 @@ const HANDLE: vk::ExternalSemaphoreHandleTypeFlags =
 
 /// See the module. Any thread may use it.
 pub struct Timeline {
+    attached: Attached,
     raw: vk::Semaphore,
     exportable: bool,
     /// The descriptor that it was imported from: drivers do not export what they imported.
@@ -49,7 +51,14 @@ impl Timeline {
         // SAFETY: the chain lives for the call; the device has the feature.
         let raw = unsafe { device.raw.create_semaphore(&info, None) }
             .map_err(|result| failed(result, "creating a timeline semaphore"))?;
-        Ok(Self { raw, exportable, source: None, borrowed: false, device: Arc::clone(device) })
+        Ok(Self {
+            attached: Attached::default(),
+            raw,
+            exportable,
+            source: None,
+            borrowed: false,
+            device: Arc::clone(device),
+        })
     }
 
     /// The timeline behind a descriptor of [`Self::export`], in this process or another.
@@ -77,7 +86,14 @@ impl Timeline {
     /// It is a timeline semaphore of this device, and lives until after the value is dropped.
     pub unsafe fn borrowed(device: &Arc<Device>, raw: u64) -> Self {
         let raw = vk::Semaphore::from_raw(raw);
-        Self { raw, exportable: false, source: None, borrowed: true, device: Arc::clone(device) }
+        Self {
+            attached: Attached::default(),
+            raw,
+            exportable: false,
+            source: None,
+            borrowed: true,
+            device: Arc::clone(device),
+        }
     }
 
     /// A descriptor for another process; a new one with each call.
@@ -138,6 +154,11 @@ impl Timeline {
     /// The VkSemaphore.
     pub fn raw(&self) -> u64 {
         self.raw.as_raw()
+    }
+
+    /// Where a layer above keeps what it derived from this timeline.
+    pub fn attached(&self) -> &Attached {
+        &self.attached
     }
 
     pub fn device(&self) -> &Arc<Device> {
