@@ -36,6 +36,8 @@ pub struct Device {
     pub(super) memory: vk::PhysicalDeviceMemoryProperties,
     pub(super) sharing: Sharing,
     pub(super) queue_family: u32,
+    /// Whether the queue runs compute shaders.
+    pub(super) computes: bool,
     /// How many queues the device was made with: lava submits to the first; a second is for the application.
     queue_count: u32,
     /// Vulkan wants one submitter at a time.
@@ -125,12 +127,16 @@ impl Device {
         };
         let extensions = info::extensions(&instance, physical);
         // SAFETY: the handle is of this instance.
-        let (limits, memory) = unsafe {
+        let (limits, memory, families) = unsafe {
             (
                 instance.raw.get_physical_device_properties(physical).limits,
                 instance.raw.get_physical_device_memory_properties(physical),
+                instance.raw.get_physical_device_queue_family_properties(physical),
             )
         };
+        let computes = families
+            .get(queue_family as usize)
+            .is_some_and(|family| family.queue_flags.contains(vk::QueueFlags::COMPUTE));
         Self {
             attached: Attached::default(),
             functions,
@@ -140,6 +146,7 @@ impl Device {
             raw,
             physical,
             queue_family,
+            computes,
             queue_count,
             queue: Mutex::new(queue),
             transfer: Transfer::default(),
@@ -222,7 +229,10 @@ impl Drop for Device {
         }
         // SAFETY: nobody else has the device any more.
         let idle = unsafe { self.transfer.destroy(&self.raw) };
-        if self.own && idle {
+        if !idle {
+            // A device that hangs cannot be destroyed, and neither can its instance.
+            std::mem::forget(Arc::clone(&self.instance));
+        } else if self.own {
             // SAFETY: allocations and timelines hold an Arc of this, so all are gone; nothing of lava is submitted
             // without waiting for its end.
             unsafe { self.raw.destroy_device(None) };

@@ -31,4 +31,4 @@ pub use memory_types::Kind;
 pub use recipe::Recipe;
 pub use settings::{Allowed, ApplicationDevice, GpuSettings, QueueLock};
 pub use timeline::Timeline;
-pub use transfer::copy_across;
+pub use transfer::{Method, Shape, copy_across};
