@@ -7,7 +7,8 @@
 //! consumer                                   producer
 //!   connect ------------------------------->   listens at <runtime directory>/<name>
 //!   Hello   ------------------------------->   checks user, version, requirements; reserves a place
-//!           <-------------------------------   Welcome + fds: descriptor region, metadata region, pool
+//!           <-------------------------------   Welcome + fds: descriptor region, metadata region, pool (, semaphore)
+//!   (cannot import a pool of GPU memory: hangs up, and says Hello again with the reason)
 //!   Attach + fd: consumer region  ---------->   maps it, adds the connection
 //!           <-------------------------------   Ready
 //!   ... later, either way: Buffer + fd, Event + fd, Detach ...
@@ -20,7 +21,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::sync::{AtomicU32, AtomicU64};
 
 /// Version of everything in this file. Both ends must have the same.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// First word of every message: "lava".
 pub const MAGIC: u32 = 0x6176_616c;
 /// Bytes of the text fields of messages.
@@ -54,6 +55,21 @@ pub mod feature {
     pub const BARRIERS: u32 = 1;
 }
 
+/// What memory a consumer wants its frames in.
+pub mod wants {
+    pub const ANY: u32 = 0;
+    pub const HOST: u32 = 1;
+    pub const DEVICE: u32 = 2;
+}
+
+/// How a connection's frames of GPU memory become ready.
+pub mod ready {
+    /// The producer's GPU work on a frame is done before the frame is published.
+    pub const HOST: u32 = 0;
+    /// A timeline semaphore comes with the welcome, and the value to wait for with each frame.
+    pub const TIMELINE: u32 = 1;
+}
+
 /// The beginning of every message.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
@@ -78,12 +94,44 @@ pub struct Hello {
     pub max_copies: u32,
     /// Set of [`feature`].
     pub features: u32,
-    pub reserved: u32,
+    /// One of [`wants`].
+    pub memory: u32,
     pub name: [u8; NAME],
     pub location: [u8; LOCATION_TEXT],
+    /// The GPU that it wants its frames on; zeros: any.
+    pub device_uuid: [u8; 16],
+    /// Not 0: it has tried to import the pool, or knows that it cannot.
+    pub no_vulkan: u32,
+    pub reserved: u32,
+    /// Why it cannot.
+    pub reason: [u8; TEXT],
 }
 
-/// The producer's answer. `status` 0 comes with three descriptors: descriptor region, metadata region, pool.
+/// How an allocation of GPU memory was made: the importer must repeat it exactly, because its driver cannot ask the
+/// descriptor, and accepts smaller sizes and other memory types without complaint.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Pod, Zeroable)]
+pub struct Recipe {
+    /// Bytes of the allocation.
+    pub allocation_size: u64,
+    /// Bytes of the buffer that is bound to its beginning.
+    pub buffer_size: u64,
+    /// Index of the memory type.
+    pub memory_type: u32,
+    /// 1: a dedicated allocation, else 0.
+    pub dedicated: u32,
+    /// `VkBufferUsageFlags` of the buffer.
+    pub usage: u32,
+    /// As the memory's own recipe has them.
+    pub flags: u32,
+    /// Both must be those of the importer's device.
+    pub device_uuid: [u8; 16],
+    pub driver_uuid: [u8; 16],
+}
+
+/// The producer's answer. `status` 0 comes with three descriptors: descriptor region, metadata region, pool. With
+/// transport `vulkan` the pool is an opaque one, and [`ready::TIMELINE`] adds the semaphore's. With `staged` it is the
+/// host mirror of the pool.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
 pub struct Welcome {
@@ -109,10 +157,13 @@ pub struct Welcome {
     pub pages: u32,
     /// Set of [`feature`] that both have, and use.
     pub features: u32,
-    pub reserved: u32,
+    /// One of [`ready`].
+    pub ready: u32,
     /// Why the pool's memory is what it is, or why the consumer is refused.
     pub reason: [u8; TEXT],
     pub location: [u8; LOCATION_TEXT],
+    /// Of the pool, with transport `vulkan`; zeros otherwise.
+    pub recipe: Recipe,
 }
 
 /// The consumer's second message, with one descriptor: its region.
@@ -150,8 +201,10 @@ pub struct Buffer {
     pub reserved: u32,
     /// Usable bytes.
     pub size: u64,
-    /// Bytes of the file.
+    /// Bytes of the file, or of the allocation if it is GPU memory.
     pub file_size: u64,
+    /// Of GPU memory; zeros otherwise.
+    pub recipe: Recipe,
 }
 
 macro_rules! messages {
@@ -313,11 +366,15 @@ const _: () = {
     assert!(offset_of!(ConsumerHeader, alarm) == 128);
     assert!(offset_of!(ConsumerHeader, wake) == 256);
     assert!(size_of::<Head>() == 16);
-    assert!(size_of::<Hello>() == 480);
-    assert!(size_of::<Welcome>() == 720);
+    assert!(size_of::<Hello>() == 760);
+    assert!(offset_of!(Hello, device_uuid) == 480);
+    assert!(size_of::<Recipe>() == 64);
+    assert!(size_of::<Welcome>() == 784);
+    assert!(offset_of!(Welcome, recipe) == 720);
     assert!(size_of::<Attach>() == 24);
     assert!(size_of::<Detach>() == 24);
-    assert!(size_of::<Buffer>() == 48);
+    assert!(size_of::<Buffer>() == 112);
+    assert!(offset_of!(Buffer, recipe) == 48);
 };
 
 #[cfg(all(test, not(loom)))]
@@ -405,7 +462,7 @@ mod tests {
             assert!(error.contains(words), "{error}");
         };
         refuse(|message| message.head.magic = 0x1234, "0x1234");
-        refuse(|message| message.head.version = 2, "version 2");
+        refuse(|message| message.head.version = 1, "version 1");
         refuse(|message| message.head.kind = 3, "kind 3 where [7, 9]");
         refuse(|message| message.head.size = 25, "says 25, and must have 24");
         assert!(Detach::decode(&[1, 2], &KINDS).unwrap_err().contains("2 bytes"));

@@ -63,6 +63,8 @@ pub unsafe extern "C" fn lava_consumer_create(
             max_copies: (raw.flags & LAVA_CONSUMER_LIMIT_COPIES != 0).then_some(raw.max_copies),
             // SAFETY: the caller's promise.
             producer: unsafe { optional_location(raw.producer) }?,
+            memory: crate::memory::Memory::Auto,
+            device_uuid: [0; 16],
         };
         let created = Consumer::create(context, name, &options)?;
         // SAFETY: checked.

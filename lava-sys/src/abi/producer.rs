@@ -83,6 +83,7 @@ fn convert_options(raw: &lava_producer_options) -> Result<Options> {
         alignment: raw.alignment,
         numa_node: (raw.flags & LAVA_PRODUCER_ON_NODE != 0).then_some(raw.numa_node),
         require_transports: raw.require_transports,
+        device_uuid: [0; 16],
     })
 }
 

@@ -2,18 +2,19 @@
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use super::consumer::Options;
 use super::context::Context;
 use super::link::{Death, agreed_fences, check_user, exactly_one, own_features, protocol};
 use super::name::Name;
+use super::peer_memory::{Mapped, map_all, map_buffer, memory_fits};
 use super::rendezvous;
-use super::routing::Rejection;
+use super::routing::{self, Ends, Rejection, Wants};
 use super::service::{Next, Source, Turn, lock};
 use crate::error::{Error, Hot, Result};
-use crate::memory::{Buffer, Memory};
+use crate::memory::{Buffer, Memory, MemoryContext};
 use crate::os::clock::Deadline;
 use crate::os::directory::{Directory, drain_watch};
 use crate::os::futex;
@@ -21,8 +22,9 @@ use crate::os::socket::{self, Connected, Received, Sent};
 use crate::scope::{self, Location, Rendezvous, Report, Scope};
 use crate::transport::Transport;
 use crate::transport::descriptor::Place;
-use crate::transport::metadata::{self, Metadata};
-use crate::transport::shm::{OwnRegion, ShmLink, map_peer_region};
+use crate::transport::metadata::Metadata;
+use crate::transport::ready::Watch;
+use crate::transport::shm::{OwnRegion, ShmLink};
 use crate::types::*;
 use crate::wire::{self, Message, kind};
 
@@ -42,6 +44,8 @@ pub struct Established {
     pub transport: Transport,
     pub link: Arc<ShmLink>,
     pub pool: Arc<Buffer>,
+    /// When frames of GPU memory become ready; None: they are when they come.
+    pub watch: Option<Arc<Watch>>,
     pub metadata: Metadata,
     pub peer: Location,
     pub peer_process: u32,
@@ -61,6 +65,8 @@ pub struct ConsumerShared {
     pub lost: AtomicU32,
     pub buffers: Arc<Mutex<HashMap<u32, Arc<Buffer>>>>,
     pub buffers_changed: Condvar,
+    /// Buffers in GPU memory that were imported.
+    pub imports: AtomicU64,
     /// The end of the event socket that makes the consumer's end readable.
     pub event: Mutex<Option<OwnedFd>>,
 }
@@ -71,12 +77,22 @@ pub fn establish(context: &Arc<Context>, name: &Name, options: &Options) -> Resu
     let deadline = Deadline::after(timeout);
     check_reachable(context, options)?;
     let mut watch = None;
+    let mut attempt = Attempt { name, options, no_import: None, deadline };
     loop {
         let mut pause = LOOK_NS;
         match socket::connect(context.directory.as_fd(), &name.file())? {
-            Connected::Yes(socket) => match handshake(context, name, options, socket, deadline)? {
-                Some(established) => return Ok(established),
-                None => pause = RETRY_NS,
+            Connected::Yes(socket) => match attempt.handshake(context, socket)? {
+                Tried::Done(established) => return Ok(*established),
+                Tried::CannotImport(reason) => {
+                    context.log.info(|| {
+                        format!(
+                            "channel {name}: the pool's GPU memory cannot be imported: {reason}"
+                        )
+                    });
+                    attempt.no_import = Some(reason);
+                    continue;
+                }
+                Tried::Again => pause = RETRY_NS,
             },
             Connected::Absent => {}
             Connected::Stale | Connected::Busy => pause = RETRY_NS,
@@ -139,84 +155,139 @@ fn check_reachable(context: &Context, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// One try. None: the producer went away meanwhile; look again.
-fn handshake(
-    context: &Arc<Context>,
-    name: &Name,
-    options: &Options,
-    socket: OwnedFd,
-    deadline: Deadline,
-) -> Result<Option<Established>> {
-    let credentials = check_user(socket.as_fd())?;
-    let here = context.location();
-    let hello = wire::Hello {
-        head: wire::Hello::make_head(kind::HELLO_ATTACH, 0),
-        require_transports: options.require_transports,
-        max_copies: options.max_copies.unwrap_or(u32::MAX),
-        features: own_features(),
-        reserved: 0,
-        name: wire::put_text(name.as_str()),
-        location: wire::put_text(&here.to_string()),
-    };
-    if socket::send(socket.as_fd(), bytemuck::bytes_of(&hello), &[])? != Sent::Yes {
-        return Ok(None);
-    }
-    let Some((message, fds)) = answer(socket.as_fd(), deadline)? else { return Ok(None) };
-    let welcome = wire::Welcome::decode(&message, &[kind::WELCOME]).map_err(protocol)?;
-    if welcome.status != LAVA_OK {
-        return Err(refused(name, &welcome));
-    }
-    let peer = Location::parse(&wire::get_text(&welcome.location))
-        .map_err(|error| protocol(format!("the producer's location: {error}")))?;
-    check_geometry(&welcome)?;
-    let transport = Transport::from_number(welcome.transport)
-        .filter(|transport| *transport == Transport::Shm)
-        .ok_or_else(|| protocol(format!("the producer chose transport {}", welcome.transport)))?;
-    let region =
-        OwnRegion::new("lava-releases", wire::consumer_region_size(welcome.release_length))?;
-    let (peer_region, metadata, pool) = map_all(&welcome, fds)?;
-    let attach = wire::Attach {
-        head: wire::Attach::make_head(kind::ATTACH, 1),
-        region_size: region.mapping().size() as u64,
-    };
-    if socket::send(socket.as_fd(), bytemuck::bytes_of(&attach), &[region.fd()])? != Sent::Yes {
-        return Ok(None);
-    }
-    let Some((ready, _)) = answer(socket.as_fd(), deadline)? else { return Ok(None) };
-    wire::Plain::decode(&ready, &[kind::READY]).map_err(protocol)?;
-    let link = ShmLink::new(
-        region.into_mapping(),
-        peer_region,
-        welcome.queue_length,
-        welcome.release_length,
-        agreed_fences(welcome.features & own_features()),
-        Arc::clone(&context.fork),
-    );
-    let scope = scope::decide(&here, &peer, context.forced, Rendezvous::Answered);
-    Ok(Some(Established {
-        socket: Arc::new(socket),
-        transport,
-        link,
-        pool: Arc::new(pool),
-        metadata,
-        peer_process: credentials.process,
-        rejections: rejections(&welcome, &scope),
-        peer,
-        scope,
-        welcome,
-    }))
+/// What one try led to.
+enum Tried {
+    Done(Box<Established>),
+    /// The producer went away meanwhile; look again.
+    Again,
+    /// The pool is GPU memory that this process cannot import: to be said with the next try.
+    CannotImport(String),
 }
 
-/// The transports that lost, worked out from the same facts that the producer had.
-fn rejections(welcome: &wire::Welcome, scope: &Report) -> Vec<Rejection> {
-    super::routing::choose(&super::routing::Ends {
-        pool_on_device: welcome.memory == LAVA_MEMORY_DEVICE,
-        scope,
-        consumer_accepts: 0,
-        producer_accepts: 0,
-        max_copies: u32::MAX,
-    })
-    .rejections
+/// What is said in each try.
+struct Attempt<'a> {
+    name: &'a Name,
+    options: &'a Options,
+    no_import: Option<String>,
+    deadline: Deadline,
+}
+
+impl Attempt<'_> {
+    fn hello(&self, here: &Location) -> wire::Hello {
+        wire::Hello {
+            head: wire::Hello::make_head(kind::HELLO_ATTACH, 0),
+            require_transports: self.options.require_transports,
+            max_copies: self.options.max_copies.unwrap_or(u32::MAX),
+            features: own_features(),
+            memory: self.options.wants().number(),
+            name: wire::put_text(self.name.as_str()),
+            location: wire::put_text(&here.to_string()),
+            device_uuid: self.options.device_uuid,
+            no_vulkan: self.no_import.is_some().into(),
+            reserved: 0,
+            reason: wire::put_text(self.no_import.as_deref().unwrap_or_default()),
+        }
+    }
+
+    fn handshake(&self, context: &Arc<Context>, socket: OwnedFd) -> Result<Tried> {
+        let credentials = check_user(socket.as_fd())?;
+        let here = context.location();
+        let hello = self.hello(&here);
+        if socket::send(socket.as_fd(), bytemuck::bytes_of(&hello), &[])? != Sent::Yes {
+            return Ok(Tried::Again);
+        }
+        let Some((message, fds)) = answer(socket.as_fd(), self.deadline)? else {
+            return Ok(Tried::Again);
+        };
+        let welcome = wire::Welcome::decode(&message, &[kind::WELCOME]).map_err(protocol)?;
+        if welcome.status != LAVA_OK {
+            return Err(refused(self.name, &welcome));
+        }
+        let peer = Location::parse(&wire::get_text(&welcome.location))
+            .map_err(|error| protocol(format!("the producer's location: {error}")))?;
+        check_geometry(&welcome)?;
+        let transport = self.check_transport(&welcome)?;
+        let region =
+            OwnRegion::new("lava-releases", wire::consumer_region_size(welcome.release_length))?;
+        let Mapped { descriptors, metadata, pool, watch } =
+            match map_all(&welcome, transport, fds, context.memory_context())? {
+                Ok(mapped) => mapped,
+                Err(reason) => return Ok(Tried::CannotImport(reason)),
+            };
+        let attach = wire::Attach {
+            head: wire::Attach::make_head(kind::ATTACH, 1),
+            region_size: region.mapping().size() as u64,
+        };
+        if socket::send(socket.as_fd(), bytemuck::bytes_of(&attach), &[region.fd()])? != Sent::Yes {
+            return Ok(Tried::Again);
+        }
+        let Some((ready, _)) = answer(socket.as_fd(), self.deadline)? else {
+            return Ok(Tried::Again);
+        };
+        wire::Plain::decode(&ready, &[kind::READY]).map_err(protocol)?;
+        let link = ShmLink::new(
+            region.into_mapping(),
+            descriptors,
+            welcome.queue_length,
+            welcome.release_length,
+            agreed_fences(welcome.features & own_features()),
+            Arc::clone(&context.fork),
+        );
+        let scope = scope::decide(&here, &peer, context.forced, Rendezvous::Answered);
+        Ok(Tried::Done(Box::new(Established {
+            socket: Arc::new(socket),
+            transport,
+            link,
+            pool: Arc::new(pool),
+            watch: watch.map(Arc::new),
+            metadata,
+            peer_process: credentials.process,
+            rejections: self.rejections(transport, &scope),
+            peer,
+            scope,
+            welcome,
+        })))
+    }
+
+    /// The producer's choice must be one that this library has and this consumer accepts.
+    fn check_transport(&self, welcome: &wire::Welcome) -> Result<Transport> {
+        let accepts = self.options.require_transports;
+        let transport = Transport::from_number(welcome.transport).filter(|transport| {
+            let known = matches!(transport, Transport::Shm | Transport::Vulkan | Transport::Staged);
+            let possible = *transport != Transport::Vulkan || self.no_import.is_none();
+            known && possible && (accepts == 0 || accepts & transport.number() != 0)
+        });
+        transport
+            .ok_or_else(|| protocol(format!("the producer chose transport {}", welcome.transport)))
+    }
+
+    /// The transports that lost, worked out from the facts that this end knows.
+    fn rejections(&self, transport: Transport, scope: &Report) -> Vec<Rejection> {
+        routing::rejected_before(
+            transport,
+            &Ends {
+                pool_on_device: transport != Transport::Shm,
+                scope,
+                consumer_wants: self.options.wants(),
+                no_import: self.no_import.as_deref(),
+                no_staging: None,
+                consumer_accepts: self.options.require_transports,
+                producer_accepts: 0,
+                max_copies: self.options.max_copies.unwrap_or(u32::MAX),
+            },
+        )
+    }
+}
+
+impl Options {
+    /// What memory the frames are to be in.
+    fn wants(&self) -> Wants {
+        match self.memory {
+            Memory::Auto => Wants::Any,
+            Memory::Device => Wants::Device,
+            _ => Wants::Host,
+        }
+    }
 }
 
 fn refused(name: &Name, welcome: &wire::Welcome) -> Error {
@@ -236,25 +307,9 @@ pub fn check_geometry(welcome: &wire::Welcome) -> Result<()> {
         && welcome.release_length == wire::release_length(welcome.capacity)
         && welcome.max_frame_size <= welcome.stride
         && total.is_some_and(|total| total <= welcome.pool_size && total > 0)
-        && welcome.policy <= LAVA_POLICY_DROP_OLDEST;
+        && welcome.policy <= LAVA_POLICY_DROP_OLDEST
+        && memory_fits(welcome);
     if valid { Ok(()) } else { Err(protocol("the producer's numbers do not fit together".into())) }
-}
-
-/// Maps the three files that come with a welcome.
-fn map_all(
-    welcome: &wire::Welcome,
-    fds: Vec<OwnedFd>,
-) -> Result<(crate::os::mapping::Mapping, Metadata, Buffer)> {
-    let count = fds.len();
-    let [descriptors, metadata, pool]: [OwnedFd; 3] = fds
-        .try_into()
-        .map_err(|_| protocol(format!("{count} descriptors came with the welcome, not 3")))?;
-    let descriptors =
-        map_peer_region(&descriptors, wire::descriptor_region_size(welcome.queue_length))?;
-    let metadata = map_peer_region(&metadata, metadata::region_size(welcome.capacity))?;
-    let memory = Memory::requested(welcome.memory).map_err(|error| protocol(error.message))?;
-    let pool = Buffer::from_peer(pool, welcome.pool_size, memory, welcome.pages)?;
-    Ok((descriptors, Metadata::new(metadata, welcome.capacity), pool))
 }
 
 /// The next message; None if the producer hung up or does not answer in time.
@@ -283,6 +338,8 @@ pub struct ProducerLink {
     pub link: Arc<ShmLink>,
     pub directory: Arc<Directory>,
     pub name: Name,
+    watch: Option<Arc<Watch>>,
+    memory_context: MemoryContext,
     death: Option<u64>,
 }
 
@@ -304,6 +361,8 @@ impl ProducerLink {
             link: Arc::clone(&established.link),
             directory: Arc::clone(&context.directory),
             name: name.clone(),
+            watch: established.watch.clone(),
+            memory_context: context.memory_context().clone(),
             death,
         };
         Ok((context.watch(Box::new(source))?, death))
@@ -316,14 +375,10 @@ impl ProducerLink {
             lock(&self.shared.buffers).remove(&buffer.id);
             return Ok(());
         }
-        if buffer.size > buffer.file_size {
-            return Err(protocol(format!(
-                "a buffer of {} bytes in a file of {}",
-                buffer.size, buffer.file_size
-            )));
+        let mapped = map_buffer(&buffer, exactly_one(fds)?, &self.memory_context)?;
+        if mapped.memory() == Memory::Device {
+            self.shared.imports.fetch_add(1, Ordering::Relaxed);
         }
-        let memory = Memory::requested(buffer.memory).map_err(|error| protocol(error.message))?;
-        let mapped = Buffer::from_peer(exactly_one(fds)?, buffer.file_size, memory, buffer.pages)?;
         let mut buffers = lock(&self.shared.buffers);
         if buffers.len() >= BUFFERS_MAX {
             return Err(protocol(format!("the producer passed more than {BUFFERS_MAX} buffers")));
@@ -338,6 +393,9 @@ impl ProducerLink {
     fn lose(&self, turn: &mut Turn<'_>, how: u32) -> Next {
         socket::shutdown(self.socket.as_fd());
         self.shared.lost.store(how, Ordering::Release);
+        if let Some(watch) = &self.watch {
+            watch.lose();
+        }
         futex::wake(&self.shared.lost);
         futex::wake(self.link.consumer_sleeps_on());
         // Under the lock, so that a consumer between its look at `lost` and its sleep is not missed.

@@ -179,6 +179,7 @@ impl Connection {
             held: in_slots.saturating_sub(self.waiting_slots()),
             sleeps,
             wakes: self.outlet.wakes(),
+            imports: 0,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -11,13 +11,14 @@ use serde_json::json;
 
 use super::connect::{self, ConsumerShared, Established, ProducerLink};
 use super::context::Context;
+use super::device_end as device;
 use super::name::Name;
 use super::producer::check_transports;
 use super::report::{ConnectionReport, policy_name};
 use super::service::lock;
 use super::waiting::Patience;
 use crate::error::{Error, Hot, Result};
-use crate::memory::Buffer;
+use crate::memory::{Buffer, Memory};
 use crate::os::clock::Deadline;
 use crate::os::futex::{self, Word};
 use crate::os::socket;
@@ -38,6 +39,10 @@ pub struct Options {
     pub require_transports: u32,
     pub max_copies: Option<u32>,
     pub producer: Option<Location>,
+    /// Device: GPU memory, or a refusal. Auto: as it comes. Others: host memory.
+    pub memory: Memory,
+    /// The GPU that the frames are wanted on; zeros: any.
+    pub device_uuid: [u8; 16],
 }
 
 /// Frames of a batch after which the producer is told that there is room.
@@ -49,14 +54,15 @@ const BUFFER_WAIT: Duration = Duration::from_secs(1);
 pub struct Consumer {
     context: Arc<Context>,
     name: Name,
-    established: Established,
+    pub(super) established: Established,
     inlet: AnyInlet,
-    shared: Arc<ConsumerShared>,
+    pub(super) shared: Arc<ConsumerShared>,
     frames: Frames,
     /// The producer broke the protocol.
     broken: bool,
     event: Option<OwnedFd>,
-    pool_start: NonNull<u8>,
+    /// None: the pool is GPU memory.
+    pool_start: Option<NonNull<u8>>,
     next_sequence: Option<u64>,
     received: u64,
     bytes: u64,
@@ -96,6 +102,7 @@ impl Consumer {
             lost: AtomicU32::new(0),
             buffers: Arc::new(Mutex::new(HashMap::new())),
             buffers_changed: Condvar::new(),
+            imports: AtomicU64::new(0),
             event: Mutex::new(None),
         });
         let watch = ProducerLink::start(context, &established, &shared, &name)?;
@@ -105,12 +112,10 @@ impl Consumer {
             pool: Arc::clone(&established.pool),
             returns: Arc::clone(link) as Arc<dyn Returns>,
             keep: Arc::clone(&established.socket) as Arc<dyn std::any::Any + Send + Sync>,
+            device: device::end(context, &established)?,
         };
         let welcome = &established.welcome;
-        let pool_start = established
-            .pool
-            .data()
-            .ok_or_else(|| Error::new(LAVA_ERROR_INTERNAL, "the pool is not mapped"))?;
+        let pool_start = established.pool.data();
         context.log.info(|| {
             format!(
                 "channel {name}: connected by {} to process {}",
@@ -232,7 +237,7 @@ impl Consumer {
                 frame.cell_mut().start_inline(words, first, size);
                 (frame, size as u64)
             }
-            Payload::Elsewhere(place) => (self.accept_place(place, position)?, place.size),
+            Payload::Elsewhere(place) => (self.accept_place(place, position, words)?, place.size),
         };
         let origin = decoded.origin;
         frame.cell_mut().set_origin(origin.sequence, origin.timestamp_ns, origin.tag);
@@ -245,22 +250,54 @@ impl Consumer {
     }
 
     #[inline]
-    fn accept_place(&mut self, place: Place, position: u64) -> Hot<FrameRef> {
+    fn accept_place(&mut self, place: Place, position: u64, words: &Words) -> Hot<FrameRef> {
         connect::check_place(&place, &self.established.welcome)?;
         let mut frame = if place.buffer == 0 {
             let at = u64::from(place.slot) * self.established.welcome.stride;
-            let data = self.at(self.pool_start, at);
+            let Some(start) = self.pool_start else {
+                return self.accept_on_device(place, position, at, words);
+            };
+            let data = self.at(start, at);
             let mut frame = self.frames.take(|_| ());
             frame.cell_mut().start_slot(place.slot, position, data, place.size);
             frame
         } else {
             let (data, buffer) = self.in_buffer(place.buffer, place.offset, place.size)?;
+            let on_device = buffer.data().is_none();
             let mut frame = self.frames.take(|_| ());
             frame.cell_mut().start_registered(place.slot, position, data, place.size, buffer);
+            if on_device {
+                frame.cell_mut().place_received(place.offset, 0);
+            }
             frame
         };
         if place.tensor {
             frame.cell_mut().set_received_tensor(self.established.metadata.read(place.slot));
+        }
+        Ok(frame)
+    }
+
+    /// As [`Self::accept_place`], in a pool of GPU memory.
+    #[cold]
+    fn accept_on_device(
+        &mut self,
+        place: Place,
+        position: u64,
+        at: u64,
+        words: &Words,
+    ) -> Hot<FrameRef> {
+        let ready = descriptor::ready(words);
+        match &self.established.watch {
+            Some(watch) if ready != 0 => watch.announce(ready)?,
+            None if ready != 0 => return Err(LAVA_ERROR_PROTOCOL),
+            _ => {}
+        }
+        let mut frame = self.frames.take(|_| ());
+        let cell = frame.cell_mut();
+        cell.start_slot(place.slot, position, NonNull::dangling(), place.size);
+        cell.place_received(at, ready);
+        if place.tensor {
+            cell.set_received_tensor(self.established.metadata.read(place.slot));
         }
         Ok(frame)
     }
@@ -300,7 +337,8 @@ impl Consumer {
         if offset.checked_add(size).is_none_or(|end| end > buffer.size()) {
             return Err(LAVA_ERROR_PROTOCOL);
         }
-        let start = buffer.data().ok_or(LAVA_ERROR_PROTOCOL)?;
+        // GPU memory has no address here.
+        let start = buffer.data().unwrap_or(NonNull::dangling());
         drop(buffers);
         Ok((self.at(start, offset), buffer))
     }
@@ -478,6 +516,7 @@ impl Consumer {
             held: self.frames.held(),
             sleeps: self.sleeps,
             wakes: established.link.wakes(),
+            imports: self.imports(),
         }
     }
 
@@ -491,6 +530,7 @@ impl Consumer {
             "queue_length": welcome.queue_length,
             "max_frame_size": welcome.max_frame_size,
             "memory": self.established.pool.memory().name(),
+            "sync": device::sync_name(&self.established),
             "evidence": self.established.scope.text,
             "connection": report.to_json(),
         })

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 
+use super::deferral::Deferral;
 use super::presence;
 use super::rendezvous;
 use super::service::{Service, Source, lock};
@@ -15,6 +16,7 @@ use crate::memory::vulkan::{Allowed, ApplicationDevice, GpuSettings};
 use crate::os::directory::{self, Directory};
 use crate::os::fork::ForkGuard;
 use crate::scope::{Forced, Location};
+use crate::transport::deferred::Deferred;
 use crate::types::LAVA_ERROR_FORKED;
 
 /// What `lava_context_create` was told; None: the environment or the default decides.
@@ -49,6 +51,7 @@ pub struct Context {
     service: Mutex<Option<Service>>,
     presence: Mutex<Option<presence::Presence>>,
     swept: Mutex<bool>,
+    deferred: Mutex<Option<Arc<Deferred>>>,
 }
 
 impl Context {
@@ -94,6 +97,7 @@ impl Context {
             service: Mutex::new(None),
             presence: Mutex::new(None),
             swept: Mutex::new(false),
+            deferred: Mutex::new(None),
         }))
     }
 
@@ -137,6 +141,18 @@ impl Context {
             .as_ref()
             .map(|service| service.add(source))
             .ok_or_else(|| Error::new(crate::types::LAVA_ERROR_INTERNAL, "no service thread"))
+    }
+
+    /// The releases that wait for a GPU; the service thread looks after them from the first call on.
+    pub fn deferred(&self) -> Result<Arc<Deferred>> {
+        let mut deferred = lock(&self.deferred);
+        if let Some(deferred) = deferred.as_ref() {
+            return Ok(Arc::clone(deferred));
+        }
+        let new = Arc::new(Deferred::new()?);
+        self.watch(Box::new(Deferral::new(Arc::clone(&new))))?;
+        *deferred = Some(Arc::clone(&new));
+        Ok(new)
     }
 
     /// Undoes [`Self::watch`].

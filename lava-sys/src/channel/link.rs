@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::accept::Acceptor;
 use super::name::Name;
-use super::routing::{self, Ends, Route};
+use super::offer::{self, Offer};
+use super::routing::Route;
 use super::service::{Next, Source, Turn};
 use super::shared::{ChannelShared, Event, NewConnection, Place, Stats};
 use crate::error::{Error, Result};
-use crate::memory::Memory;
 use crate::os::clock::Deadline;
 use crate::os::membarrier;
 use crate::os::socket::{self, PeerCredentials, Received, Sent};
@@ -168,16 +168,7 @@ impl Link {
         }
         let scope =
             scope::decide(&self.channel.location, &peer, self.channel.forced, Rendezvous::Answered);
-        let route = routing::choose(&Ends {
-            pool_on_device: self.channel.pool.memory() == Memory::Device,
-            scope: &scope,
-            consumer_accepts: hello.require_transports,
-            producer_accepts: self.channel.geometry.require_transports,
-            max_copies: hello.max_copies,
-        });
-        if route.transport.is_none() {
-            return Err(Error::new(LAVA_ERROR_REQUIREMENT, route.reason));
-        }
+        let offer = offer::make(&self.channel, hello, &scope)?;
         let place = self.channel.reserve().ok_or_else(|| {
             let most = self.channel.geometry.max_consumers;
             Error::new(
@@ -190,17 +181,11 @@ impl Link {
         let region = OwnRegion::new("lava-descriptors", size)?;
         let features = hello.features & own_features();
         let fences = agreed_fences(features);
-        let welcome = welcome_message(&self.channel, &route, features);
-        let pool = self
-            .channel
-            .pool
-            .shared_fd()
-            .ok_or_else(|| Error::new(LAVA_ERROR_INTERNAL, "the pool has no descriptor"))?;
-        send(
-            &self.socket,
-            bytemuck::bytes_of(&welcome),
-            &[region.fd(), self.channel.metadata.as_fd(), pool],
-        )?;
+        let welcome = welcome_message(&self.channel, &offer, features);
+        let mut fds = vec![region.fd(), self.channel.metadata.as_fd()];
+        fds.extend(offer.fds.iter().map(AsFd::as_fd));
+        send(&self.socket, bytemuck::bytes_of(&welcome), &fds)?;
+        let route = offer.route;
         Ok(Stage::Attach {
             _pending: pending,
             attachment: Attachment { place, region, route, peer, fences },
@@ -436,10 +421,10 @@ fn send(socket: &OwnedFd, message: &[u8], fds: &[BorrowedFd<'_>]) -> Result<()> 
     }
 }
 
-fn welcome_message(channel: &ChannelShared, route: &Route, features: u32) -> wire::Welcome {
-    let geometry = &channel.geometry;
+fn welcome_message(channel: &ChannelShared, offer: &Offer, features: u32) -> wire::Welcome {
+    let (geometry, route) = (&channel.geometry, &offer.route);
     wire::Welcome {
-        head: wire::Welcome::make_head(kind::WELCOME, 3),
+        head: wire::Welcome::make_head(kind::WELCOME, 2 + offer.fds.len() as u32),
         status: LAVA_OK,
         transport: route.transport.map_or(0, crate::transport::Transport::number),
         policy: geometry.policy,
@@ -448,13 +433,14 @@ fn welcome_message(channel: &ChannelShared, route: &Route, features: u32) -> wir
         release_length: geometry.release_length,
         max_frame_size: geometry.max_frame_size,
         stride: geometry.stride,
-        pool_size: channel.pool.allocated_size(),
-        memory: channel.pool.memory().number(),
-        pages: channel.pool.pages(),
+        pool_size: offer.size,
+        memory: offer.memory.number(),
+        pages: offer.pages,
         features,
-        reserved: 0,
+        ready: offer.ready,
         reason: wire::put_text(&route.reason),
         location: wire::put_text(&channel.location.to_string()),
+        recipe: offer.recipe,
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::connection::Connection;
 use super::context::Context;
+use super::device_pool::DevicePool;
 use super::link;
 use super::name::Name;
 use super::pool::Pool;
@@ -39,6 +40,8 @@ pub struct Options {
     pub alignment: u32,
     pub numa_node: Option<u32>,
     pub require_transports: u32,
+    /// The GPU for `Memory::Device`; zeros: the best.
+    pub device_uuid: [u8; 16],
 }
 
 const PAGE: u64 = 4096;
@@ -62,6 +65,8 @@ pub struct Producer {
     pub(super) shared: Arc<ChannelShared>,
     pub(super) pool: Pool,
     pub(super) memory: Arc<Buffer>,
+    /// None: the pool is host memory.
+    pub(super) device: Option<Box<DevicePool>>,
     pub(super) metadata: Metadata,
     pub(super) registry: Registry,
     pub(super) connections: Vec<Connection>,
@@ -196,6 +201,8 @@ impl Producer {
             Buffer::allocate(&options.pool_request(total, alignment), context.memory_context())
                 .map_err(|error| error.context("the channel's pool"))?;
         let memory = Arc::new(memory);
+        let device = DevicePool::of(&memory)?.map(Box::new);
+        let signals = device.as_ref().map(|device| Arc::clone(&device.signals));
         let region = OwnRegion::new("lava-metadata", metadata::region_size(geometry.capacity))?;
         let metadata_fd = memfd::duplicate(region.fd())?;
         let (claim, listener) = rendezvous::claim(&context.directory, &name.file())?;
@@ -203,10 +210,10 @@ impl Producer {
         let shared = Arc::new(ChannelShared::new(
             name,
             geometry,
-            Arc::clone(&memory),
+            (Arc::clone(&memory), signals.clone()),
             metadata_fd,
-            context.location(),
-            context.forced,
+            (context.location(), context.forced),
+            context.memory_context().clone(),
         ));
         let listener = context.watch(link::listener(listener, Arc::clone(&shared)))?;
         context.log.info(|| {
@@ -227,7 +234,7 @@ impl Producer {
             registry: Registry::new(capacity),
             connections: Vec::new(),
             frames: Frames::new(
-                Side::Producer { pool: Arc::clone(&memory) },
+                Side::Producer { pool: Arc::clone(&memory), signals },
                 capacity as usize + 16,
             ),
             sequence: 0,
@@ -235,6 +242,7 @@ impl Producer {
             sleeps: 0,
             timestamps: options.flags & LAVA_PRODUCER_NO_TIMESTAMP == 0,
             memory,
+            device,
             claim,
             listener,
             shared,
@@ -278,6 +286,7 @@ impl Producer {
                     return;
                 }
                 let bit = 1 << used.trailing_ones();
+                self.note_transport(new.stats.transport, bit);
                 let geometry = &self.shared.geometry;
                 self.connections.push(Connection::new(
                     *new,
@@ -299,6 +308,7 @@ impl Producer {
                 {
                     let connection = self.connections.remove(index);
                     self.pool.release_all(connection.bit);
+                    self.forget_transport(connection.bit);
                 }
             }
         }
@@ -308,8 +318,10 @@ impl Producer {
     #[cold]
     pub(super) fn cut_broken(&mut self) {
         let (pool, context, shared) = (&mut self.pool, &self.context, &self.shared);
+        let mut gone = 0;
         self.connections.retain(|connection| {
             if connection.broken {
+                gone |= connection.bit;
                 context.log.warn(|| {
                     format!(
                         "channel {}: consumer {} broke the protocol and was thrown out",
@@ -321,6 +333,7 @@ impl Producer {
             }
             !connection.broken
         });
+        self.forget_transport(gone);
     }
 
     pub fn connection_count(&mut self) -> u32 {
@@ -365,6 +378,7 @@ impl Producer {
                 "reason": self.memory.reason(),
                 "size": self.memory.allocated_size(),
             },
+            "gpu": self.device.as_ref().map(|device| device.to_json(&self.memory)),
             "frames": self.sequence,
             "dropped_unheard": self.shared.dropped_unheard.load(Ordering::Relaxed),
             "connections": connections,

@@ -34,6 +34,9 @@ impl Producer {
         let capacity = self.shared.geometry.max_frame_size;
         let mut frame = self.take_cell();
         frame.cell_mut().start_loan(Some((slot, data)), size, capacity);
+        if self.device.is_some() {
+            self.place_loan(&mut frame, slot);
+        }
         Ok(frame)
     }
 
@@ -98,6 +101,7 @@ impl Producer {
         if cell.slot().is_none() && (tensor.is_some() || too_large_inline) {
             self.move_to_slot(&mut frame, patience)?;
         }
+        self.finish_work(&frame, patience)?;
         let targets = self.wait_targets(patience)?;
         let cell = frame.cell();
         let own_timestamp = cell.timestamp_ns();
@@ -117,6 +121,9 @@ impl Producer {
                 let size = cell.size();
                 let tensor = tensor.is_some();
                 descriptor.set_place(Place { slot, buffer: 0, offset: 0, size, tensor }, origin);
+                if self.device.is_some() {
+                    self.announce_ready(&mut descriptor, cell.ready_value());
+                }
             }
         }
         self.publish(&descriptor, targets);
@@ -136,8 +143,12 @@ impl Producer {
         }
         self.memory
             .write_bytes(u64::from(slot) * self.shared.geometry.stride, frame.cell().inline_bytes())
+            .inspect_err(|_| self.pool.discard(slot))
             .map_err(|error| error.status)?;
         frame.cell_mut().move_to_slot(slot, data, capacity);
+        if self.device.is_some() {
+            self.place_loan(frame, slot);
+        }
         Ok(())
     }
 
@@ -203,7 +214,10 @@ impl Producer {
         // The room is waited for first: a frame that cannot be sent is not copied.
         let targets = self.wait_targets(patience).inspect_err(|_| self.pool.discard(slot))?;
         let at = u64::from(slot) * self.shared.geometry.stride;
-        self.memory.write_bytes(at, bytes).map_err(|error| error.status)?;
+        self.memory
+            .write_bytes(at, bytes)
+            .inspect_err(|_| self.pool.discard(slot))
+            .map_err(|error| error.status)?;
         self.registry.note(slot, 0);
         let mut descriptor = Descriptor::default();
         let origin = Origin { sequence: self.sequence, timestamp_ns: timestamp, tag: 0 };
@@ -350,6 +364,15 @@ impl Producer {
     /// Puts a descriptor into the queues of `targets`. They are woken later.
     #[inline(always)]
     pub(super) fn publish(&mut self, descriptor: &Descriptor, targets: u64) {
+        if self.device.is_some() && self.staged_among(targets) != 0 && descriptor.slot().is_some() {
+            return self.publish_staged(descriptor, targets);
+        }
+        self.publish_direct(descriptor, targets);
+    }
+
+    /// As [`Self::publish`], the same memory for all.
+    #[inline(always)]
+    pub(super) fn publish_direct(&mut self, descriptor: &Descriptor, targets: u64) {
         let mut open = 0_u64;
         for connection in &mut self.connections {
             if targets & connection.bit != 0 {
@@ -366,6 +389,11 @@ impl Producer {
         if open == 0 {
             Stats::add(&self.shared.dropped_unheard, 1);
         }
+        self.count_sent();
+    }
+
+    #[inline(always)]
+    pub(super) fn count_sent(&mut self) {
         self.sequence += 1;
         self.shared.frames.store(self.sequence, Ordering::Relaxed);
     }

@@ -26,6 +26,8 @@ pub struct ConnectionReport {
     pub held: u64,
     pub sleeps: u64,
     pub wakes: u64,
+    /// Consumer: allocations of GPU memory that were imported, each once; no frame adds to it.
+    pub imports: u64,
 }
 
 impl ConnectionReport {
@@ -65,6 +67,7 @@ impl ConnectionReport {
             "held": self.held,
             "sleeps": self.sleeps,
             "wakes": self.wakes,
+            "imports": self.imports,
         })
     }
 }

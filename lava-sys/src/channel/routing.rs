@@ -2,6 +2,7 @@
 
 use crate::scope::{Report, Scope};
 use crate::transport::Transport;
+use crate::wire::wants;
 
 /// A transport that a connection could not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,12 +11,26 @@ pub struct Rejection {
     pub reason: String,
 }
 
+/// What memory a consumer wants its frames in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Wants {
+    #[default]
+    Any,
+    Host,
+    Device,
+}
+
 /// What is known of the two ends.
 #[derive(Debug, Clone)]
 pub struct Ends<'a> {
     /// The pool is GPU memory.
     pub pool_on_device: bool,
     pub scope: &'a Report,
+    pub consumer_wants: Wants,
+    /// Why the consumer cannot import the pool's GPU memory, once it has tried or said which GPU it wants.
+    pub no_import: Option<&'a str>,
+    /// Why the producer cannot copy frames to host memory.
+    pub no_staging: Option<&'a str>,
     /// Set of `LAVA_TRANSPORT_*` that the consumer accepts; 0: any.
     pub consumer_accepts: u32,
     /// Set of `LAVA_TRANSPORT_*` that the producer accepts; 0: any.
@@ -30,6 +45,39 @@ pub struct Route {
     pub transport: Option<Transport>,
     pub reason: String,
     pub rejections: Vec<Rejection>,
+}
+
+impl Wants {
+    /// From a message; None if it is none of [`wants`].
+    pub fn from_number(number: u32) -> Option<Self> {
+        match number {
+            wants::ANY => Some(Self::Any),
+            wants::HOST => Some(Self::Host),
+            wants::DEVICE => Some(Self::Device),
+            _ => None,
+        }
+    }
+
+    /// One of [`wants`].
+    pub fn number(self) -> u32 {
+        match self {
+            Self::Any => wants::ANY,
+            Self::Host => wants::HOST,
+            Self::Device => wants::DEVICE,
+        }
+    }
+}
+
+/// The transports that are preferred to the one that the other end chose, and why each lost, as this end knows it.
+pub fn rejected_before(chosen: Transport, ends: &Ends<'_>) -> Vec<Rejection> {
+    let before = Transport::ALL.into_iter().take_while(|one| *one != chosen);
+    before
+        .map(|transport| Rejection {
+            transport,
+            reason: impossible(transport, ends)
+                .unwrap_or_else(|| "the producer does not accept it".into()),
+        })
+        .collect()
 }
 
 /// Chooses the first possible transport in order of preference.
@@ -59,7 +107,20 @@ fn why(transport: Transport, ends: &Ends<'_>) -> String {
     let first = ends.scope.summary();
     match transport {
         Transport::Shm => format!("the pool is host memory, and both map it: {first}"),
+        Transport::Vulkan => format!("the pool is GPU memory, and both import it: {first}"),
+        Transport::Staged => {
+            format!("{}, so each frame is copied to host memory: {first}", no_gpu(ends))
+        }
         other => format!("{}: {first}", other.name()),
+    }
+}
+
+/// Why a consumer does not get the pool's GPU memory itself.
+fn no_gpu(ends: &Ends<'_>) -> String {
+    match ends.no_import {
+        Some(reason) => format!("the consumer cannot import the pool's GPU memory ({reason})"),
+        None if ends.consumer_wants == Wants::Host => "the consumer wants host memory".into(),
+        None => "the pool is GPU memory".into(),
     }
 }
 
@@ -67,17 +128,27 @@ fn why(transport: Transport, ends: &Ends<'_>) -> String {
 fn impossible(transport: Transport, ends: &Ends<'_>) -> Option<String> {
     let local = ends.scope.scope == Scope::Local;
     let possible = match transport {
-        Transport::Shm if !local => Some("the two cannot share memory".to_owned()),
-        Transport::Shm if ends.pool_on_device => Some("the pool is GPU memory".to_owned()),
-        Transport::Shm => None,
-        Transport::Vulkan | Transport::Staged | Transport::Peer if !ends.pool_on_device => {
-            Some("the pool is host memory".to_owned())
-        }
-        Transport::Vulkan | Transport::Staged | Transport::Peer => {
-            Some("this version of lava has no GPU transports".to_owned())
-        }
         Transport::Mpi if local => Some("the two share memory".to_owned()),
         Transport::Mpi => Some("this version of lava has no MPI transport".to_owned()),
+        _ if !local => Some("the two cannot share memory".to_owned()),
+        Transport::Shm if ends.pool_on_device => Some("the pool is GPU memory".to_owned()),
+        Transport::Shm if ends.consumer_wants == Wants::Device => {
+            Some("the consumer wants GPU memory, the pool is host memory".to_owned())
+        }
+        Transport::Shm => None,
+        _ if !ends.pool_on_device => Some("the pool is host memory".to_owned()),
+        Transport::Vulkan if ends.no_import.is_some() || ends.consumer_wants == Wants::Host => {
+            Some(no_gpu(ends))
+        }
+        Transport::Vulkan => None,
+        Transport::Peer => {
+            Some("this version of lava does not copy from GPU to GPU on the way".to_owned())
+        }
+        Transport::Staged if ends.consumer_wants == Wants::Device => Some(
+            "the consumer wants GPU memory; this version of lava stages to host memory only"
+                .to_owned(),
+        ),
+        Transport::Staged => ends.no_staging.map(str::to_owned),
     };
     possible.or_else(|| unwanted(transport, ends))
 }
@@ -111,31 +182,60 @@ mod tests {
         Report { scope, decided_by: 0, agrees: 0, differs: 0, text }
     }
 
+    const ALL: u32 = LAVA_TRANSPORT_SHM
+        | LAVA_TRANSPORT_VULKAN
+        | LAVA_TRANSPORT_STAGED
+        | LAVA_TRANSPORT_PEER
+        | LAVA_TRANSPORT_MPI;
+
+    /// What two ends on one host are before a test says more.
+    fn ends(scope: &Report) -> Ends<'_> {
+        Ends {
+            pool_on_device: false,
+            scope,
+            consumer_wants: Wants::Any,
+            no_import: None,
+            no_staging: None,
+            consumer_accepts: 0,
+            producer_accepts: 0,
+            max_copies: u32::MAX,
+        }
+    }
+
     /// Every combination of what is known: each gives a transport that is allowed, or a reason for each that is not.
     #[test]
     fn every_case_has_a_reason_and_keeps_the_requirements() {
-        let all = LAVA_TRANSPORT_SHM
-            | LAVA_TRANSPORT_VULKAN
-            | LAVA_TRANSPORT_STAGED
-            | LAVA_TRANSPORT_PEER
-            | LAVA_TRANSPORT_MPI;
+        let mut cases = 0;
         for scope in [Scope::Local, Scope::Remote] {
-            for pool_on_device in [false, true] {
-                for consumer_accepts in 0..=all {
-                    for producer_accepts in [0, LAVA_TRANSPORT_SHM, LAVA_TRANSPORT_MPI, all] {
-                        for max_copies in [0, 1, u32::MAX] {
-                            check(&Ends {
-                                pool_on_device,
-                                scope: &report(scope),
-                                consumer_accepts,
-                                producer_accepts,
-                                max_copies,
-                            });
-                        }
-                    }
+            let scope = report(scope);
+            for bits in 0..8 {
+                let [pool_on_device, no_import, no_staging] = [1, 2, 4].map(|bit| bits & bit != 0);
+                let about_devices = Ends {
+                    pool_on_device,
+                    no_import: no_import.then_some("no import"),
+                    no_staging: no_staging.then_some("no staging"),
+                    ..ends(&scope)
+                };
+                for consumer_wants in [Wants::Any, Wants::Host, Wants::Device] {
+                    cases += check_requirements(&Ends { consumer_wants, ..about_devices.clone() });
                 }
             }
         }
+        assert_eq!(cases, 2 * 8 * 3 * 32 * 4 * 3);
+    }
+
+    fn check_requirements(facts: &Ends<'_>) -> u32 {
+        let mut cases = 0;
+        for consumer_accepts in 0..=ALL {
+            for producer_accepts in [0, LAVA_TRANSPORT_SHM, LAVA_TRANSPORT_MPI, ALL] {
+                for max_copies in [0, 1, u32::MAX] {
+                    let more = facts.clone();
+                    check(&Ends { consumer_accepts, producer_accepts, max_copies, ..more });
+                    cases += 1;
+                }
+            }
+        }
+        cases
     }
 
     fn check(ends: &Ends<'_>) {
@@ -146,6 +246,15 @@ mod tests {
                 assert!(accepted(ends.consumer_accepts) && accepted(ends.producer_accepts));
                 assert!(chosen.copies() <= ends.max_copies);
                 assert_eq!(ends.scope.scope == Scope::Local, chosen != Transport::Mpi);
+                assert_eq!(ends.pool_on_device, chosen != Transport::Shm);
+                let wanted = match chosen {
+                    Transport::Vulkan => ends.consumer_wants != Wants::Host,
+                    _ => ends.consumer_wants != Wants::Device,
+                };
+                assert!(wanted, "{chosen:?} for {:?}", ends.consumer_wants);
+                assert!(chosen != Transport::Vulkan || ends.no_import.is_none());
+                assert!(chosen != Transport::Staged || ends.no_staging.is_none());
+                assert_eq!(rejected_before(chosen, ends), route.rejections);
                 assert!(route.reason.contains("the reason") && !route.reason.contains("evidence"));
                 Transport::ALL.iter().position(|one| *one == chosen).unwrap()
             }
@@ -164,13 +273,7 @@ mod tests {
 
     fn local(consumer_accepts: u32, producer_accepts: u32, max_copies: u32) -> Route {
         let scope = report(Scope::Local);
-        choose(&Ends {
-            pool_on_device: false,
-            scope: &scope,
-            consumer_accepts,
-            producer_accepts,
-            max_copies,
-        })
+        choose(&Ends { consumer_accepts, producer_accepts, max_copies, ..ends(&scope) })
     }
 
     #[test]
@@ -191,13 +294,41 @@ mod tests {
         refused(local(LAVA_TRANSPORT_VULKAN, 0, 9), "shm: the consumer requires vulkan");
         refused(local(0, LAVA_TRANSPORT_MPI, 9), "shm: the producer requires mpi");
         let scope = report(Scope::Remote);
-        let remote = Ends {
-            pool_on_device: false,
-            scope: &scope,
-            consumer_accepts: LAVA_TRANSPORT_SHM,
-            producer_accepts: 0,
-            max_copies: 0,
-        };
+        let remote = Ends { consumer_accepts: LAVA_TRANSPORT_SHM, max_copies: 0, ..ends(&scope) };
         refused(choose(&remote), "shm: the two cannot share memory");
+    }
+
+    #[test]
+    fn gpu_memory_goes_as_it_is_to_who_can_import_it_and_is_staged_for_others() {
+        let scope = report(Scope::Local);
+        let device = Ends { pool_on_device: true, ..ends(&scope) };
+        let import = choose(&device);
+        assert_eq!(import.transport, Some(Transport::Vulkan));
+        assert!(import.rejections.is_empty());
+        let staged = choose(&Ends { no_import: Some("no driver"), ..device.clone() });
+        assert_eq!(staged.transport, Some(Transport::Staged));
+        assert!(staged.reason.contains("no driver"), "{}", staged.reason);
+        assert!(staged.rejections[0].reason.contains("no driver"), "{:?}", staged.rejections);
+        let host = choose(&Ends { consumer_wants: Wants::Host, ..device.clone() });
+        assert_eq!(host.transport, Some(Transport::Staged));
+        assert!(host.reason.contains("wants host memory"), "{}", host.reason);
+        let zero = Ends { no_import: Some("no driver"), max_copies: 0, ..device };
+        assert!(choose(&zero).reason.contains("staged: it makes 1 copies"));
+    }
+
+    #[test]
+    fn who_wants_gpu_memory_and_cannot_have_it_is_refused_with_the_reason() {
+        let scope = report(Scope::Local);
+        let host_pool = Ends { consumer_wants: Wants::Device, ..ends(&scope) };
+        let refused = choose(&host_pool);
+        assert_eq!(refused.transport, None);
+        assert!(refused.reason.contains("shm: the consumer wants GPU memory"), "{refused:?}");
+        let other_gpu = Ends { pool_on_device: true, no_import: Some("another GPU"), ..host_pool };
+        let refused = choose(&other_gpu);
+        assert_eq!(refused.transport, None);
+        assert!(refused.reason.contains("another GPU") && refused.reason.contains("staged: "));
+        let required = Ends { consumer_accepts: LAVA_TRANSPORT_VULKAN, ..ends(&scope) };
+        let refused = choose(&required).reason;
+        assert!(refused.contains("vulkan: the pool is host memory"), "{refused}");
     }
 }

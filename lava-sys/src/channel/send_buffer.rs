@@ -1,17 +1,20 @@
 //! Sending the application's own buffers, without copying.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
+use super::offer::hexadecimal;
 use super::producer::Producer;
 use super::waiting::{Patience, waited_status};
 use crate::error::{Error, Result};
-use crate::memory::Buffer;
+use crate::memory::{Buffer, Memory};
+use crate::os::memfd;
 use crate::os::socket::{self, Sent};
 use crate::transport::descriptor::{Descriptor, Origin, Place};
 use crate::transport::tensor;
+use crate::transport::vulkan::{self, Exported};
 use crate::types::*;
-use crate::wire::{self, Message, kind};
+use crate::wire::{self, Message, Recipe, kind};
 
 impl Producer {
     pub fn send_buffer(
@@ -25,6 +28,7 @@ impl Producer {
     ) -> Result<lava_status> {
         self.enter_control()?;
         check_sendable(buffer, offset, size)?;
+        self.check_device(buffer, size)?;
         let tensor = tensor.map(|tensor| tensor::check(tensor, size)).transpose()?;
         let (number, retired) = self.registry.number(buffer, &self.pool)?;
         for number in retired {
@@ -53,11 +57,53 @@ impl Producer {
         self.registry.note(slot, number);
         let origin = Origin { sequence: self.sequence, timestamp_ns: self.timestamp(), tag };
         let place = Place { slot, buffer: number, offset, size, tensor: tensor.is_some() };
-        let mut descriptor = Descriptor::default();
-        descriptor.set_place(place, origin);
-        self.publish(&descriptor, targets);
+        if buffer.memory() == Memory::Device && self.staged_among(targets) != 0 {
+            self.publish_buffer((place, origin), targets, buffer);
+        } else {
+            let mut descriptor = Descriptor::default();
+            descriptor.set_place(place, origin);
+            self.publish_direct(&descriptor, targets);
+        }
         self.wake_all();
         Ok(LAVA_OK)
+    }
+
+    /// A buffer in GPU memory goes to consumers that have imported a pool on the same GPU, or staged through the pool's
+    /// mirror.
+    fn check_device(&self, buffer: &Buffer, size: u64) -> Result<()> {
+        if buffer.memory() != Memory::Device {
+            return Ok(());
+        }
+        let unsupported = |what: String| Err(Error::new(LAVA_ERROR_UNSUPPORTED, what));
+        if self.device.is_none() {
+            return unsupported(
+                "this buffer is GPU memory and the channel's pool is host memory: create the channel with \
+                 LAVA_MEMORY_DEVICE, or copy into a loan"
+                    .into(),
+            );
+        }
+        let (own, pool) = (vulkan::device_uuid(buffer), vulkan::device_uuid(&self.memory));
+        if own != pool {
+            let name =
+                |uuid: Option<[u8; 16]>| uuid.map_or_else(String::new, |uuid| hexadecimal(&uuid));
+            return unsupported(format!(
+                "this buffer is on GPU {}, the channel's pool on GPU {}: copy into a loan",
+                name(own),
+                name(pool)
+            ));
+        }
+        let most = self.shared.geometry.max_frame_size;
+        if size > most && self.staged_among(u64::MAX) != 0 {
+            return Err(Error::new(
+                LAVA_ERROR_TOO_LARGE,
+                format!(
+                    "a consumer gets its frames staged in host memory, in slots of {most} bytes: {size} bytes do not fit; \
+                     raise max_frame_size"
+                ),
+            )
+            .with_value(size));
+        }
+        Ok(())
     }
 
     /// Passes a buffer to the consumers that do not have it yet.
@@ -69,22 +115,14 @@ impl Producer {
         patience: &mut Patience,
     ) -> Result<()> {
         let index = number as usize - 1;
+        let copied = if buffer.memory() == Memory::Device { self.staged_among(targets) } else { 0 };
         for connection in &mut self.connections {
-            if connection.buffers.get(index) == Some(&true) || targets & connection.bit == 0 {
+            let has = connection.buffers.get(index) == Some(&true);
+            if has || targets & !copied & connection.bit == 0 {
                 continue;
             }
-            let fd = buffer.shared_fd().ok_or_else(|| {
-                Error::new(LAVA_ERROR_INTERNAL, "a shareable buffer without a descriptor")
-            })?;
-            let message = wire::Buffer {
-                head: wire::Buffer::make_head(kind::BUFFER, 1),
-                id: number,
-                memory: buffer.memory().number(),
-                pages: buffer.pages(),
-                reserved: 0,
-                size: buffer.size(),
-                file_size: buffer.allocated_size(),
-            };
+            let (message, fd) = passed(number, buffer)?;
+            let fd = fd.as_fd();
             loop {
                 match socket::send(connection.socket.as_fd(), bytemuck::bytes_of(&message), &[fd])?
                 {
@@ -128,16 +166,42 @@ impl Producer {
     }
 }
 
+/// The message that passes a buffer, and its descriptor.
+fn passed(number: u32, buffer: &Buffer) -> Result<(wire::Buffer, OwnedFd)> {
+    let (recipe, fd, file_size) = if buffer.memory() == Memory::Device {
+        let Exported { fd, recipe } = vulkan::export(buffer)?;
+        (recipe, fd, recipe.allocation_size)
+    } else {
+        let fd = buffer.shared_fd().ok_or_else(|| {
+            Error::new(LAVA_ERROR_INTERNAL, "a shareable buffer without a descriptor")
+        })?;
+        (Recipe::default(), memfd::duplicate(fd)?, buffer.allocated_size())
+    };
+    let message = wire::Buffer {
+        head: wire::Buffer::make_head(kind::BUFFER, 1),
+        id: number,
+        memory: buffer.memory().number(),
+        pages: buffer.pages(),
+        reserved: 0,
+        size: buffer.size(),
+        file_size,
+        recipe,
+    };
+    Ok((message, fd))
+}
+
 fn check_sendable(buffer: &Buffer, offset: u64, size: u64) -> Result<()> {
     let unsupported =
         |what: &str| Err(Error::new(LAVA_ERROR_UNSUPPORTED, format!("this buffer {what}")));
     if buffer.flags() & LAVA_BUFFER_IMPORTED != 0 {
         return unsupported("was imported: only the process that allocated a buffer can send it");
     }
-    if buffer.shared_fd().is_none() {
+    let on_device = buffer.memory() == Memory::Device;
+    if !on_device && buffer.shared_fd().is_none() {
         return unsupported("cannot be shared: allocate it with LAVA_BUFFER_SHAREABLE");
     }
-    if !buffer.is_single_writer() {
+    // Nobody can keep importers of GPU memory from writing to it.
+    if !on_device && !buffer.is_single_writer() {
         return unsupported(
             "can be written to by importers: allocate it without LAVA_BUFFER_WRITABLE_BY_IMPORTERS",
         );

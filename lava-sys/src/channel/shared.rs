@@ -10,9 +10,11 @@ use super::name::Name;
 use super::report::policy_name;
 use super::routing::Route;
 use super::service::lock;
-use crate::memory::Buffer;
+use super::staging::Staging;
+use crate::memory::{Buffer, MemoryContext};
 use crate::os::futex;
 use crate::scope::{Forced, Location};
+use crate::transport::ready::Signals;
 use crate::transport::shm::ConsumedProbe;
 use crate::transport::{AnyOutlet, Transport};
 
@@ -36,6 +38,10 @@ pub struct ChannelShared {
     pub name: Name,
     pub geometry: Geometry,
     pub pool: Arc<Buffer>,
+    /// Of a pool of GPU memory.
+    pub signals: Option<Arc<Signals>>,
+    pub staging: Staging,
+    pub memory_context: MemoryContext,
     /// The metadata region's descriptor, for consumers to come.
     pub metadata: OwnedFd,
     pub location: Location,
@@ -176,15 +182,18 @@ impl ChannelShared {
     pub fn new(
         name: Name,
         geometry: Geometry,
-        pool: Arc<Buffer>,
+        (pool, signals): (Arc<Buffer>, Option<Arc<Signals>>),
         metadata: OwnedFd,
-        location: Location,
-        forced: Forced,
+        (location, forced): (Location, Forced),
+        memory_context: MemoryContext,
     ) -> Self {
         Self {
             name,
             geometry,
             pool,
+            signals,
+            staging: Staging::default(),
+            memory_context,
             metadata,
             location,
             forced,

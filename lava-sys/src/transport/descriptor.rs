@@ -6,7 +6,8 @@
 //! word 2  timestamp
 //! kind INLINE, no tag:  words 3..8  payload (up to 40 bytes)
 //! kind INLINE, tag:     word 3 tag, words 4..8 payload (up to 32 bytes)
-//! kind SLOT:            word 3 tag, word 4 size, word 5 slot | buffer id << 32, word 6 offset in the buffer
+//! kind SLOT:            word 3 tag, word 4 size, word 5 slot | buffer id << 32, word 6 offset in the buffer,
+//!                       word 7 value at which GPU memory is ready
 //! ```
 //!
 //! Only the words that a frame uses are written: each store to a line that the other processor has just read costs, on a
@@ -25,6 +26,8 @@ pub const INLINE_SIZE_WITH_TAG: usize = LAVA_FRAME_INLINE_SIZE - 8;
 
 const FLAG_TENSOR: u16 = 1;
 const FLAG_TAG: u16 = 2;
+/// Word 7 has the value at which GPU memory is ready.
+const FLAG_READY: u16 = 4;
 
 const KIND_INLINE: u64 = 1;
 const KIND_SLOT: u64 = 2;
@@ -102,6 +105,25 @@ impl Descriptor {
         self.set_head(KIND_SLOT, 0, flags, origin);
     }
 
+    /// A place in GPU memory gets the value at which it is ready; after [`Self::set_place`].
+    #[cold]
+    pub fn set_ready(&mut self, value: u64) {
+        self.words[0] |= u64::from(FLAG_READY) << 48;
+        self.words[7] = value;
+        self.used = 8;
+    }
+
+    /// A place in GPU memory that is ready now.
+    #[cold]
+    pub fn clear_ready(&mut self) {
+        self.words[0] &= !(u64::from(FLAG_READY) << 48);
+    }
+
+    /// See [`Self::set_ready`]; 0: it is ready now.
+    pub fn ready(&self) -> u64 {
+        ready(&self.words)
+    }
+
     #[inline(always)]
     fn set_head(&mut self, kind: u64, inline_size: u8, flags: u16, origin: Origin) {
         self.words[0] = kind << 32 | u64::from(inline_size) << 40 | u64::from(flags) << 48;
@@ -168,7 +190,7 @@ pub fn decode(words: &Words) -> Option<Decoded> {
             Some(Decoded { origin, payload: Payload::Inline { first, size } })
         }
         KIND_SLOT => {
-            if flags & !FLAG_TENSOR != 0 {
+            if flags & !(FLAG_TENSOR | FLAG_READY) != 0 {
                 return None;
             }
             let origin = Origin { sequence, timestamp_ns, tag: words[3] };
@@ -184,6 +206,11 @@ pub fn decode(words: &Words) -> Option<Decoded> {
         }
         _ => None,
     }
+}
+
+/// The value at which the GPU memory of a decoded frame is ready; 0: it is.
+pub fn ready(words: &Words) -> u64 {
+    if words[0] >> 48 & u64::from(FLAG_READY) != 0 { words[7] } else { 0 }
 }
 
 /// The stamp that marks a line as holding the descriptor of `position`. A line's former stamp differs from it by the

@@ -27,7 +27,7 @@ pub struct FrameCell {
     state: AtomicU32,
     pub(super) flags: u32,
     pub(super) size: u64,
-    data: *mut u8,
+    pub(super) data: *mut u8,
     pub(super) sequence: u64,
     pub(super) timestamp_ns: u64,
     pub(super) tag: u64,
@@ -38,9 +38,13 @@ pub struct FrameCell {
     pub(super) slot: u32,
     pub(super) position: u64,
     pub(super) capacity: u64,
+    /// GPU memory: where the payload begins in its buffer, which has no address here.
+    pub(super) at: u64,
+    /// GPU memory: the semaphore's value at which the payload is ready; 0: it is.
+    pub(super) ready: u64,
     /// The registered buffer that the payload lies in; None: the pool. Kept here, because the producer may tell the
     /// connection to forget it at any time.
-    registered: Option<Arc<Buffer>>,
+    pub(super) registered: Option<Arc<Buffer>>,
     tensor: lava_tensor,
 }
 
@@ -111,6 +115,8 @@ impl FrameCell {
             slot: NO_SLOT,
             position: 0,
             capacity: 0,
+            at: 0,
+            ready: 0,
             registered: None,
             tensor: lava_tensor {
                 struct_size: 0,
@@ -283,9 +289,7 @@ impl FrameCell {
     }
 
     pub fn info(&self) -> lava_frame_info {
-        // SAFETY: the owner lives as long as any frame of it.
-        let side = unsafe { &(*self.owner).side };
-        let transport = if self.is_loan() { 0 } else { side.transport() };
+        let transport = if self.is_loan() { 0 } else { self.side().transport() };
         lava_frame_info {
             struct_size: size_of::<lava_frame_info>() as u32,
             flags: self.flags,
@@ -297,10 +301,21 @@ impl FrameCell {
             memory: if self.slot == NO_SLOT {
                 LAVA_MEMORY_STANDARD
             } else {
-                self.registered.as_ref().unwrap_or_else(|| side.pool()).memory().number()
+                self.slot_buffer().memory().number()
             },
             transport,
         }
+    }
+
+    /// What the owner of this frame is.
+    pub(super) fn side(&self) -> &Side {
+        // SAFETY: the owner lives as long as any frame of it.
+        unsafe { &(*self.owner).side }
+    }
+
+    /// The buffer of a frame that has a slot.
+    pub(super) fn slot_buffer(&self) -> &Arc<Buffer> {
+        self.registered.as_ref().unwrap_or_else(|| self.side().pool())
     }
 
     fn check_loan(&self) -> Hot<()> {
@@ -365,6 +380,10 @@ impl FrameCell {
     /// `to` is valid for `size` bytes, none of them in this frame.
     pub unsafe fn read(&self, offset: u64, to: *mut u8, size: usize) -> Hot<()> {
         let offset = self.check_range(offset, size)?;
+        if self.data.is_null() {
+            // SAFETY: the caller's promise; the range is checked.
+            return unsafe { self.read_device(offset, to, size) };
+        }
         // SAFETY: the range lies in the payload, which is mapped; a peer that writes meanwhile changes what is copied,
         // not where.
         unsafe { std::ptr::copy_nonoverlapping(self.data.add(offset), to, size) };
@@ -376,6 +395,10 @@ impl FrameCell {
     pub unsafe fn write(&mut self, offset: u64, from: *const u8, size: usize) -> Hot<()> {
         self.check_loan()?;
         let offset = self.check_range(offset, size)?;
+        if self.data.is_null() {
+            // SAFETY: the caller's promise; the range is checked.
+            return unsafe { self.write_device(offset, from, size) };
+        }
         // SAFETY: the range lies in a loan, which is writable here and nobody else's.
         unsafe { std::ptr::copy_nonoverlapping(from, self.data.add(offset), size) };
         Ok(())
@@ -389,9 +412,10 @@ impl FrameCell {
                 format!("frames of at most {LAVA_FRAME_INLINE_SIZE} bytes lie in no buffer"),
             ));
         }
-        // SAFETY: the owner lives as long as any frame of it.
-        let side = unsafe { &(*self.owner).side };
-        let buffer = Arc::clone(self.registered.as_ref().unwrap_or_else(|| side.pool()));
+        let buffer = Arc::clone(self.slot_buffer());
+        if self.data.is_null() {
+            return Ok((buffer, self.at));
+        }
         let start = buffer.data().map_or(0, |start| start.as_ptr() as usize);
         Ok((buffer, (self.data as usize).wrapping_sub(start) as u64))
     }

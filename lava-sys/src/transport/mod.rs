@@ -4,14 +4,18 @@
 //! are the channel's. Calls are made by one thread at a time, except those of [`Returns`].
 
 mod any;
+pub mod deferred;
 pub mod descriptor;
+mod device_frame;
 pub mod event;
 pub mod frame;
 pub mod metadata;
+pub mod ready;
 pub mod ring;
 pub mod shm;
 pub mod slab;
 pub mod tensor;
+pub mod vulkan;
 
 use crate::error::Hot;
 use crate::types::*;

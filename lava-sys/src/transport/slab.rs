@@ -9,7 +9,9 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicI64, AtomicPtr, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::deferred::Deferred;
 use super::frame::{FrameCell, FrameRef, NO_SLOT};
+use super::ready::{Signals, Watch};
 use super::{Returns, Transport};
 use crate::memory::Buffer;
 
@@ -17,6 +19,8 @@ use crate::memory::Buffer;
 pub enum Side {
     Producer {
         pool: Arc<Buffer>,
+        /// Of a pool of GPU memory.
+        signals: Option<Arc<Signals>>,
     },
     Consumer {
         transport: Transport,
@@ -24,7 +28,16 @@ pub enum Side {
         returns: Arc<dyn Returns>,
         /// What must stay as long as a frame is held (the connection's socket).
         keep: Arc<dyn std::any::Any + Send + Sync>,
+        /// Of a connection whose frames come from a GPU.
+        device: Option<DeviceEnd>,
     },
+}
+
+/// What a consumer has for frames that come from a GPU.
+pub struct DeviceEnd {
+    /// None: frames are ready when they come.
+    pub watch: Option<Arc<Watch>>,
+    pub deferred: Arc<Deferred>,
 }
 
 impl Side {
@@ -37,7 +50,7 @@ impl Side {
 
     pub(super) fn pool(&self) -> &Arc<Buffer> {
         match self {
-            Self::Producer { pool } | Self::Consumer { pool, .. } => pool,
+            Self::Producer { pool, .. } | Self::Consumer { pool, .. } => pool,
         }
     }
 }
@@ -322,6 +335,7 @@ mod tests {
                 pool: Arc::clone(&pool),
                 returns: Arc::clone(&notes) as Arc<dyn Returns>,
                 keep,
+                device: None,
             };
             Self { frames: Some(Frames::new(side, count)), notes, alive, pool, position: 0 }
         }
@@ -452,7 +466,7 @@ mod tests {
     fn a_loan_that_is_released_unsent_gives_its_slot_back() {
         let pool = buffer();
         let data = pool.data().unwrap();
-        let mut frames = Frames::new(Side::Producer { pool }, 2);
+        let mut frames = Frames::new(Side::Producer { pool, signals: None }, 2);
         let mut loans: Vec<FrameRef> = (0..5)
             .map(|slot| {
                 let mut frame = frames.take(|_| ());
