@@ -70,7 +70,7 @@ fn wrong_hellos(good: &Bytes) -> Vec<(String, Vec<u8>)> {
     bend("magic".into(), &|message| {
         message.u32(0, 0x1234_5678);
     });
-    for version in [0, 2, 255, u16::MAX] {
+    for version in [0, 1, 3, 255, u16::MAX] {
         bend(format!("version {version}"), &|message| {
             message.u16(4, version);
         });
@@ -80,12 +80,12 @@ fn wrong_hellos(good: &Bytes) -> Vec<(String, Vec<u8>)> {
             message.u16(6, kind);
         });
     }
-    for size in [0, 16, 479, 481, u32::MAX] {
+    for size in [0, 16, 480, 759, 761, u32::MAX] {
         bend(format!("size {size}"), &|message| {
             message.u32(8, size);
         });
     }
-    for size in [0, 1, 15, 16, 24, 479, 481, 720, 1024, 1025, 60_000] {
+    for size in [0, 1, 15, 16, 24, 480, 759, 761, 784, 1024, 1025, 60_000] {
         bend(format!("{size} bytes"), &|message| message.0.resize(size, 0));
     }
     bend("no name".into(), &|message| {
@@ -107,6 +107,17 @@ fn wrong_hellos(good: &Bytes) -> Vec<(String, Vec<u8>)> {
     });
     bend("no transport of these".into(), &|message| {
         message.u32(16, 0x8000_0000);
+    });
+    for memory in [3, 4, u32::MAX] {
+        bend(format!("memory {memory}"), &|message| {
+            message.u32(28, memory);
+        });
+    }
+    bend("GPU memory of a host pool".into(), &|message| {
+        message.u32(28, 2);
+    });
+    bend("no Vulkan, and only Vulkan".into(), &|message| {
+        message.u32(16, 2).u32(496, u32::MAX).put(504, &[0xff; 256]);
     });
     wrong
 }

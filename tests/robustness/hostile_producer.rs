@@ -17,6 +17,7 @@ pub(crate) const SCENES: &[Scene] = &[
     Scene { name: "hostile_producer/welcome", play: welcome },
     Scene { name: "hostile_producer/descriptors", play: descriptors },
     Scene { name: "hostile_producer/geometry", play: geometry },
+    Scene { name: "hostile_producer/gpu_memory", play: gpu_memory },
     Scene { name: "hostile_producer/ready", play: ready },
     Scene { name: "hostile_producer/silence", play: silence },
     Scene { name: "hostile_producer/not_a_channel", play: not_a_channel },
@@ -166,7 +167,7 @@ fn welcome(place: &Place) -> Played {
         found("magic", &|message| {
             message.u32(0, 0);
         });
-        for version in [0, 2, u16::MAX] {
+        for version in [0, 1, 3, u16::MAX] {
             found("version", &|message| {
                 message.u16(4, version);
             });
@@ -176,12 +177,12 @@ fn welcome(place: &Place) -> Played {
                 message.u16(6, kind);
             });
         }
-        for size in [0, 16, 719, 721, u32::MAX] {
+        for size in [0, 16, 720, 783, 785, u32::MAX] {
             found("size", &|message| {
                 message.u32(8, size);
             });
         }
-        for size in [1, 16, 480, 719, 721, 1024, 1025, 100_000] {
+        for size in [1, 16, 720, 760, 783, 785, 1024, 1025, 100_000] {
             found("length", &|message| message.0.resize(size, 0));
         }
         found("no location", &|message| {
@@ -249,7 +250,7 @@ fn geometry(place: &Place) -> Played {
             ("releases", 36, &[0, 1, 32, 63, 65, 128, 1 << 31, u32::MAX]),
             ("memory", 64, &[5, 6, 99, u32::MAX]),
             ("pages", 68, &[0, 2, 4, 99, u32::MAX]),
-            ("features", 72, &[]),
+            ("readiness", 76, &[1, 2, u32::MAX]),
         ];
         for (what, at, values) in u32_fields {
             for value in values {
@@ -283,6 +284,68 @@ fn geometry(place: &Place) -> Played {
         let error = spring(context, listener, LONG, |socket| answer(&socket, &message.0, &files));
         let kinds = [ErrorKind::Protocol, ErrorKind::OutOfMemory];
         assert!(kinds.contains(&error.kind()), "{error:?}");
+    });
+    Ok(())
+}
+
+/// Claims about GPU memory: contradictions are found before anything is imported, and what no driver here can import
+/// ends with one more try that says so.
+fn gpu_memory(place: &Place) -> Played {
+    play_trap(place, |context, listener, trap| {
+        let mut good = trap.welcome(BLOCK);
+        let size = STRIDE * u64::from(CAPACITY);
+        good.u32(20, 2).u32(64, 5);
+        raw::recipe(&mut good, raw::WELCOME_RECIPE, size);
+        let found = |what: &str, change: &dyn Fn(&mut Bytes)| {
+            let mut message = good.clone();
+            change(&mut message);
+            is_found(context, listener, what, &message.0, &trap.descriptors());
+        };
+        let at = raw::WELCOME_RECIPE;
+        found("a recipe of host memory", &|message| {
+            message.u32(20, 1).u32(64, 1);
+        });
+        found("staged GPU memory", &|message| {
+            message.u32(20, 4);
+        });
+        found("no recipe", &|message| {
+            message.put(at, &[0; 64]);
+        });
+        for wrong in [0, size - 1] {
+            found("a buffer smaller than the pool", &|message| {
+                message.u64(at + 8, wrong);
+            });
+            found("an allocation smaller than its buffer", &|message| {
+                message.u64(at, wrong);
+            });
+        }
+        found("a semaphore that does not come", &|message| {
+            message.u32(76, 1);
+        });
+        found("readiness of another kind", &|message| {
+            message.u32(76, 2);
+        });
+        for count in [0, 1, 2, 4] {
+            let files = vec![trap.lines.borrow(); count];
+            is_found(context, listener, "descriptors", &good.0, &files);
+        }
+        // No contradiction, and nothing that can be imported: the consumer says so, once.
+        let error = std::thread::scope(|scope| {
+            let consumer = scope.spawn(|| {
+                let opened = ConsumerOptions::new().timeout(LONG);
+                Consumer::open(context, NAME, &opened).map(drop).expect_err("a trap")
+            });
+            let first = raw::accept(listener);
+            answer(&first, &good.0, &trap.descriptors());
+            let second = raw::accept(listener);
+            let (hello, _) = raw::receive(&second).expect("the second first message");
+            assert_eq!(hello.get_u32(496), 1, "it says that it cannot import");
+            assert_ne!(hello.0[504], 0, "and why");
+            raw::send(&second, &good.0, &trap.descriptors());
+            assert!(raw::receive(&second).is_none(), "the consumer believed it");
+            consumer.join().expect("no panic")
+        });
+        assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
     });
     Ok(())
 }

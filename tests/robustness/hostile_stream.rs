@@ -364,6 +364,11 @@ fn messages(place: &Place) -> Played {
         }
         lost("memory", &good.clone().u32(20, 77).0, &[file.borrow()]);
         lost("pages", &good.clone().u32(24, 77).0, &[file.borrow()]);
+        let mut gpu = good.clone();
+        raw::recipe(&mut gpu, raw::BUFFER_RECIPE, 4096);
+        lost("host memory with a recipe", &gpu.0, &[file.borrow()]);
+        lost("GPU memory of nobody", &gpu.u32(20, 5).0, &[file.borrow()]);
+        lost("GPU memory without a recipe", &good.clone().u32(20, 5).0, &[file.borrow()]);
         lost("one byte", &[1], &[]);
         lost("a byte with descriptors", &[1], &vec![file.borrow(); 253]);
         lost("too long", &vec![0; 100_000], &[]);

@@ -9,6 +9,7 @@ use super::handle::{self, Opaque};
 use super::location::optional_location;
 use super::producer::{write_connection, write_rejection};
 use crate::channel::consumer::{Consumer, Options};
+use crate::memory::Memory;
 use crate::transport::frame::FrameRef;
 use crate::types::*;
 
@@ -51,10 +52,6 @@ pub unsafe extern "C" fn lava_consumer_create(
         let name = unsafe { text(name, "name", 4096) }?;
         // SAFETY: the caller's promise.
         let raw = unsafe { read_options(options) }?;
-        check_reserved(
-            raw.memory != LAVA_MEMORY_AUTO || raw.device_uuid != [0; 16],
-            "lava_consumer_options.memory",
-        )?;
         check_reserved(raw.reserved != 0, "lava_consumer_options.reserved")?;
         let options = Options {
             flags: raw.flags,
@@ -63,8 +60,8 @@ pub unsafe extern "C" fn lava_consumer_create(
             max_copies: (raw.flags & LAVA_CONSUMER_LIMIT_COPIES != 0).then_some(raw.max_copies),
             // SAFETY: the caller's promise.
             producer: unsafe { optional_location(raw.producer) }?,
-            memory: crate::memory::Memory::Auto,
-            device_uuid: [0; 16],
+            memory: Memory::requested(raw.memory)?,
+            device_uuid: raw.device_uuid,
         };
         let created = Consumer::create(context, name, &options)?;
         // SAFETY: checked.

@@ -3,8 +3,8 @@
 use std::ffi::{c_char, c_void};
 
 use super::guard::{
-    check_hot, check_pointer, check_reserved, control, copy_text, hot, quiet, read_options, text,
-    write_info, write_text,
+    check_hot, check_pointer, control, copy_text, hot, quiet, read_options, text, write_info,
+    write_text,
 };
 use super::handle::{self, Opaque};
 use crate::channel::producer::{Options, Producer};
@@ -70,7 +70,6 @@ unsafe fn bytes<'a>(data: *const c_void, size: usize) -> Hot<&'a [u8]> {
 }
 
 fn convert_options(raw: &lava_producer_options) -> Result<Options> {
-    check_reserved(raw.device_uuid != [0; 16], "lava_producer_options.device_uuid")?;
     Ok(Options {
         policy: raw.policy,
         max_frame_size: raw.max_frame_size,
@@ -83,7 +82,7 @@ fn convert_options(raw: &lava_producer_options) -> Result<Options> {
         alignment: raw.alignment,
         numa_node: (raw.flags & LAVA_PRODUCER_ON_NODE != 0).then_some(raw.numa_node),
         require_transports: raw.require_transports,
-        device_uuid: [0; 16],
+        device_uuid: raw.device_uuid,
     })
 }
 

@@ -41,6 +41,7 @@ pub struct Options {
     pub numa_node: Option<u32>,
     pub require_transports: u32,
     /// The GPU for `Memory::Device`; zeros: the best.
+    #[allow(dead_code, reason = "its users are being written")]
     pub device_uuid: [u8; 16],
 }
 

@@ -1,5 +1,6 @@
 //! Releases that wait for the consumer's own GPU: a frame that is still being read is given back when the reader's
 //! semaphore has reached its value. Looked after by the service thread; a release never waits itself.
+#![allow(dead_code, reason = "their users are being written")]
 
 use std::any::Any;
 use std::os::fd::{AsFd, BorrowedFd};

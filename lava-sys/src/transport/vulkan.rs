@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::ready::{Semaphore, Signals, Watch};
 use crate::error::{Error, Result};
+use crate::memory::vulkan::Timeline;
 use crate::memory::{Buffer, MemoryContext};
 use crate::os::memfd;
 use crate::types::*;
@@ -51,4 +52,26 @@ pub fn watch(pool: &Buffer, fd: OwnedFd) -> Result<Watch> {
 
 fn import_semaphore(_pool: &Buffer, _fd: OwnedFd) -> Result<Arc<dyn Semaphore>> {
     Err(missing())
+}
+
+impl Semaphore for Timeline {
+    fn value(&self) -> Result<u64> {
+        self.value()
+    }
+
+    fn wait(&self, value: u64, timeout_ns: u64) -> Result<bool> {
+        self.wait(value, timeout_ns)
+    }
+
+    fn signal(&self, value: u64) -> Result<()> {
+        self.signal(value)
+    }
+
+    fn raw(&self) -> u64 {
+        self.raw()
+    }
+
+    fn export(&self) -> Result<OwnedFd> {
+        self.export()
+    }
 }

@@ -22,6 +22,8 @@ fn welcome(welcome: &wire::Welcome) {
         // What the consumer relies on from here: the last slot's last byte lies in the pool, sizes do not overflow.
         let last = u64::from(welcome.capacity - 1) * welcome.stride;
         assert!(last + welcome.max_frame_size <= welcome.pool_size);
+        let on_device = welcome.recipe != wire::Recipe::default();
+        assert!(!on_device || welcome.pool_size <= welcome.recipe.allocation_size);
         assert!(welcome.queue_length.is_power_of_two() && welcome.release_length.is_power_of_two());
         assert!(wire::descriptor_region_size(welcome.queue_length) < 1 << 30);
         assert!(wire::consumer_region_size(welcome.release_length) < 1 << 30);
@@ -39,7 +41,8 @@ fuzz_target!(|bytes: &[u8]| {
     }
     for bytes in [bytes, &dressed] {
         if let Ok(hello) = wire::Hello::decode(bytes, KINDS) {
-            let _ = (wire::get_text(&hello.name), wire::get_text(&hello.location));
+            let texts = [&hello.name[..], &hello.location, &hello.reason];
+            let _ = texts.map(wire::get_text);
         }
         if let Ok(message) = wire::Welcome::decode(bytes, KINDS) {
             welcome(&message);

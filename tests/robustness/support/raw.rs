@@ -27,12 +27,12 @@ pub(crate) const BUFFER: u16 = 9;
 pub(crate) const RETIRE: u16 = 10;
 
 /// Bytes of the messages.
-pub(crate) const HELLO_SIZE: usize = 480;
-pub(crate) const WELCOME_SIZE: usize = 720;
+pub(crate) const HELLO_SIZE: usize = 760;
+pub(crate) const WELCOME_SIZE: usize = 784;
 pub(crate) const ATTACH_SIZE: usize = 24;
 pub(crate) const PLAIN_SIZE: usize = 16;
 pub(crate) const DETACH_SIZE: usize = 24;
-pub(crate) const BUFFER_SIZE: usize = 48;
+pub(crate) const BUFFER_SIZE: usize = 112;
 
 /// Bytes before the ring in both regions.
 pub(crate) const HEADER: usize = 384;
@@ -54,7 +54,7 @@ impl Bytes {
     /// A correct head and zeros.
     pub(crate) fn new(kind: u16, size: usize, descriptors: u32) -> Self {
         let mut message = Self(vec![0; size]);
-        message.u32(0, 0x6176_616c).u16(4, 1).u16(6, kind).u32(8, size as u32).u32(12, descriptors);
+        message.u32(0, 0x6176_616c).u16(4, 2).u16(6, kind).u32(8, size as u32).u32(12, descriptors);
         message
     }
 
@@ -82,6 +82,16 @@ impl Bytes {
     pub(crate) fn kind(&self) -> u16 {
         u16::from_ne_bytes(self.0[6..8].try_into().expect("2 bytes"))
     }
+}
+
+/// Where the recipe of GPU memory lies in a welcome and in a buffer.
+pub(crate) const WELCOME_RECIPE: usize = 720;
+pub(crate) const BUFFER_RECIPE: usize = 48;
+
+/// A recipe that could be right, on a GPU that nobody has.
+pub(crate) fn recipe(message: &mut Bytes, at: usize, size: u64) {
+    message.u64(at, size).u64(at + 8, size).u32(at + 16, 1).u32(at + 24, 0x3f3);
+    message.put(at + 32, &[0xab; 32]);
 }
 
 /// A correct first message of a consumer.

@@ -52,6 +52,7 @@ impl Consumer {
             pool: Arc::clone(&connection.pool),
             returns: Arc::clone(&back) as Arc<dyn Returns>,
             keep: Arc::new(()),
+            device: None,
         };
         // The last slot's end is the pool's.
         let extra = if overrun { SLOT_SIZE * crate::memory::SLOTS as usize / 8 } else { 0 };
