@@ -41,7 +41,6 @@ pub struct Options {
     pub numa_node: Option<u32>,
     pub require_transports: u32,
     /// The GPU for `Memory::Device`; zeros: the best.
-    #[allow(dead_code, reason = "its users are being written")]
     pub device_uuid: [u8; 16],
 }
 
@@ -184,7 +183,7 @@ impl Options {
             numa_node: self.numa_node,
             fallback: self.fallback.clone(),
             peer: None,
-            device_uuid: [0; 16],
+            device_uuid: self.device_uuid,
         }
     }
 }

@@ -45,8 +45,8 @@ impl Staging {
             numa_node: None,
             fallback: vec![Memory::Auto],
             peer: None,
+            device_uuid: vulkan::device_uuid(pool).unwrap_or_default(),
         };
-        let _ = vulkan::device_uuid(pool);
         let made = Buffer::allocate(&request, context)
             .map_err(|error| error.context("the host mirror of the pool"))?;
         let mirror = Arc::new(made);

@@ -101,6 +101,7 @@ mod tests {
     use super::super::ready::tests::Fake;
     use super::*;
     use crate::log::Log;
+    use crate::memory::vulkan::GpuSettings;
     use crate::memory::{Memory, MemoryContext, Request};
 
     #[derive(Default)]
@@ -133,8 +134,13 @@ mod tests {
                 numa_node: None,
                 fallback: Vec::new(),
                 peer: None,
+                device_uuid: [0; 16],
             };
-            let pool = Buffer::allocate(&request, &MemoryContext::new(Log::none())).unwrap();
+            let pool = Buffer::allocate(
+                &request,
+                &MemoryContext::new(Log::none(), GpuSettings::default()),
+            )
+            .unwrap();
             Self {
                 fake: Arc::default(),
                 notes: Arc::default(),
