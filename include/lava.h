@@ -322,8 +322,8 @@
 #define LAVA_LOG_DEBUG 4
 
 /**
- * Which GPUs a context uses: discrete, integrated and virtual ones. A device that is the CPU in disguise (lavapipe) is
- * used only if it is named by its UUID.
+ * Which GPUs a context uses: what the environment says, `LAVA_VULKAN=auto|off|cpu`; else discrete, integrated and virtual
+ * ones. A device that is the CPU in disguise (lavapipe) is used only if it is named by its UUID.
  */
 #define LAVA_VULKAN_AUTO 0
 
@@ -363,7 +363,8 @@
 #define LAVA_DEVICE_KIND_CPU 4
 
 /**
- * Device flag: this context may use it, and it has what lava needs; else `reason` says why not.
+ * Device flag: it has what lava needs; else `reason` says what is missing. A CPU device must still be asked for:
+ * `LAVA_VULKAN_ALL`, or its UUID.
  */
 #define LAVA_DEVICE_USABLE 1
 
@@ -708,8 +709,8 @@ typedef struct lava_context_options {
    */
   uint64_t spin_ns;
   /**
-   * `LAVA_VULKAN_*`: which GPUs it may use. Environment: `LAVA_VULKAN=auto|off|cpu`. Vulkan is loaded when a GPU is
-   * first needed, and its absence is no error before that.
+   * Which GPUs it may use: `LAVA_VULKAN_*`. Environment: `LAVA_VULKAN=auto|off|cpu`. Vulkan is loaded when a GPU is first
+   * needed, and its absence is no error before that.
    */
   uint32_t vulkan_devices;
   /**
@@ -754,6 +755,122 @@ typedef struct lava_error {
    */
   char message[LAVA_ERROR_MESSAGE_SIZE];
 } lava_error;
+
+/**
+ * One heap of a device's memory.
+ */
+typedef struct lava_device_heap {
+  /**
+   * Bytes.
+   */
+  uint64_t size;
+  /**
+   * Bytes that this process may use at present, with `LAVA_DEVICE_HAS_BUDGET`; else 0.
+   */
+  uint64_t budget;
+  /**
+   * Bytes that this process uses, with `LAVA_DEVICE_HAS_BUDGET`; else 0.
+   */
+  uint64_t used;
+  /**
+   * Set of `LAVA_DEVICE_HEAP_*` flags.
+   */
+  uint32_t flags;
+  /**
+   * 0.
+   */
+  uint32_t reserved;
+} lava_device_heap;
+
+/**
+ * A GPU. Filled by `lava_context_get_device`. It is named by its UUID: the same in every process of a host, and in CUDA.
+ */
+typedef struct lava_device_info {
+  /**
+   * `sizeof(lava_device_info)` of the caller.
+   */
+  uint32_t struct_size;
+  /**
+   * `LAVA_DEVICE_KIND_*`.
+   */
+  uint32_t kind;
+  /**
+   * UUID of the device.
+   */
+  uint8_t device_uuid[16];
+  /**
+   * UUID of its driver. Memory can be shared only where both UUIDs are equal.
+   */
+  uint8_t driver_uuid[16];
+  /**
+   * Set of `LAVA_DEVICE_*` flags.
+   */
+  uint32_t flags;
+  /**
+   * Vulkan version, as `VK_MAKE_API_VERSION` packs it.
+   */
+  uint32_t api_version;
+  /**
+   * PCI vendor, such as 0x10de.
+   */
+  uint32_t vendor_id;
+  /**
+   * PCI device.
+   */
+  uint32_t device_id;
+  /**
+   * PCI address, with `LAVA_DEVICE_HAS_PCI_ADDRESS`: domain.
+   */
+  uint32_t pci_domain;
+  /**
+   * PCI address: bus.
+   */
+  uint32_t pci_bus;
+  /**
+   * PCI address: device.
+   */
+  uint32_t pci_device;
+  /**
+   * PCI address: function.
+   */
+  uint32_t pci_function;
+  /**
+   * Most bytes of one allocation, and so of one buffer.
+   */
+  uint64_t max_allocation;
+  /**
+   * With `LAVA_DEVICE_HOST_IMPORT`: address and size of host memory must be multiples of this; else 0.
+   */
+  uint64_t host_import_alignment;
+  /**
+   * Entries of `heaps`.
+   */
+  uint32_t heap_count;
+  /**
+   * 0.
+   */
+  uint32_t reserved;
+  /**
+   * Its memory, `heap_count` of them.
+   */
+  struct lava_device_heap heaps[LAVA_DEVICE_HEAPS_MAX];
+  /**
+   * Name. UTF-8, NUL-terminated, as all texts here.
+   */
+  char name[LAVA_DEVICE_NAME_SIZE];
+  /**
+   * Name of its driver.
+   */
+  char driver_name[LAVA_DEVICE_NAME_SIZE];
+  /**
+   * What the driver says of itself, usually its version.
+   */
+  char driver_info[LAVA_DEVICE_NAME_SIZE];
+  /**
+   * Why lava cannot use it, and what to do about it; empty with `LAVA_DEVICE_USABLE`.
+   */
+  char reason[LAVA_REASON_SIZE];
+} lava_device_info;
 
 /**
  * Who and where a process is. Plain data: send it to other processes as the text of `lava_location_format`.
@@ -1294,122 +1411,6 @@ typedef struct lava_frame_info {
 } lava_frame_info;
 
 /**
- * One heap of a device's memory.
- */
-typedef struct lava_device_heap {
-  /**
-   * Bytes.
-   */
-  uint64_t size;
-  /**
-   * Bytes that this process may use at present, with `LAVA_DEVICE_HAS_BUDGET`; else 0.
-   */
-  uint64_t budget;
-  /**
-   * Bytes that this process uses, with `LAVA_DEVICE_HAS_BUDGET`; else 0.
-   */
-  uint64_t used;
-  /**
-   * Set of `LAVA_DEVICE_HEAP_*` flags.
-   */
-  uint32_t flags;
-  /**
-   * 0.
-   */
-  uint32_t reserved;
-} lava_device_heap;
-
-/**
- * A GPU. Filled by `lava_context_get_device`. It is named by its UUID: the same in every process of a host, and in CUDA.
- */
-typedef struct lava_device_info {
-  /**
-   * `sizeof(lava_device_info)` of the caller.
-   */
-  uint32_t struct_size;
-  /**
-   * `LAVA_DEVICE_KIND_*`.
-   */
-  uint32_t kind;
-  /**
-   * UUID of the device.
-   */
-  uint8_t device_uuid[16];
-  /**
-   * UUID of its driver. Memory can be shared only where both UUIDs are equal.
-   */
-  uint8_t driver_uuid[16];
-  /**
-   * Set of `LAVA_DEVICE_*` flags.
-   */
-  uint32_t flags;
-  /**
-   * Vulkan version, as `VK_MAKE_API_VERSION` packs it.
-   */
-  uint32_t api_version;
-  /**
-   * PCI vendor, such as 0x10de.
-   */
-  uint32_t vendor_id;
-  /**
-   * PCI device.
-   */
-  uint32_t device_id;
-  /**
-   * PCI address, with `LAVA_DEVICE_HAS_PCI_ADDRESS`: domain.
-   */
-  uint32_t pci_domain;
-  /**
-   * PCI address: bus.
-   */
-  uint32_t pci_bus;
-  /**
-   * PCI address: device.
-   */
-  uint32_t pci_device;
-  /**
-   * PCI address: function.
-   */
-  uint32_t pci_function;
-  /**
-   * Most bytes of one allocation, and so of one buffer.
-   */
-  uint64_t max_allocation;
-  /**
-   * With `LAVA_DEVICE_HOST_IMPORT`: address and size of host memory must be multiples of this; else 0.
-   */
-  uint64_t host_import_alignment;
-  /**
-   * Entries of `heaps`.
-   */
-  uint32_t heap_count;
-  /**
-   * 0.
-   */
-  uint32_t reserved;
-  /**
-   * Its memory, `heap_count` of them.
-   */
-  struct lava_device_heap heaps[LAVA_DEVICE_HEAPS_MAX];
-  /**
-   * Name. UTF-8, NUL-terminated, as all texts here.
-   */
-  char name[LAVA_DEVICE_NAME_SIZE];
-  /**
-   * Name of its driver.
-   */
-  char driver_name[LAVA_DEVICE_NAME_SIZE];
-  /**
-   * What the driver says of itself, usually its version.
-   */
-  char driver_info[LAVA_DEVICE_NAME_SIZE];
-  /**
-   * Why it cannot be used, and what to do about it; empty with `LAVA_DEVICE_USABLE`.
-   */
-  char reason[LAVA_REASON_SIZE];
-} lava_device_info;
-
-/**
  * A buffer of device memory in Vulkan's terms. Filled by `lava_buffer_get_vulkan`. All handles belong to lava.
  */
 typedef struct lava_vulkan_buffer {
@@ -1453,6 +1454,15 @@ typedef struct lava_vulkan_buffer {
    * Bytes of `memory`.
    */
   uint64_t allocation_size;
+  /**
+   * Number, within `queue_family`, of a queue of `device` that lava never submits to, for the program's own commands;
+   * `UINT32_MAX` if there is none.
+   */
+  uint32_t queue_index;
+  /**
+   * 0.
+   */
+  uint32_t reserved;
 } lava_vulkan_buffer;
 
 /**
@@ -1741,6 +1751,44 @@ lava_status lava_context_list_channels(const struct lava_context *context,
                                        size_t capacity,
                                        size_t *needed,
                                        struct lava_error *error);
+
+/**
+ * Tells how many GPUs this machine has, those that the context cannot use included. Loads Vulkan if nothing has yet.
+ *
+ * Ownership: everything is borrowed for the call.
+ * Threads:   any thread.
+ * Blocks:    for the loading of Vulkan, up to a second, the first time.
+ * Returns:   `LAVA_OK`, with `*count` at least 1; `LAVA_ERROR_DEVICE` (no Vulkan, no driver, or no device: the message says
+ *            which, and what to install); `_FORKED`.
+ * Since:     0.1
+ *
+ * # Safety
+ * Pointers must be NULL or valid as documented.
+ */
+LAVA_API
+lava_status lava_context_get_device_count(const struct lava_context *context,
+                                          uint32_t *count,
+                                          struct lava_error *error);
+
+/**
+ * Tells what a GPU is and can do, best first: a discrete GPU before an integrated one before a virtual one before the
+ * CPU. Its heaps are as they are now.
+ *
+ * Ownership: everything is borrowed for the call.
+ * Threads:   any thread.
+ * Blocks:    for the loading of Vulkan, up to a second, the first time.
+ * Returns:   `LAVA_OK`; `LAVA_ERROR_NOT_FOUND` (no such index); `_DEVICE` (as `lava_context_get_device_count`);
+ *            `_INVALID_ARGUMENT` (struct_size); `_FORKED`.
+ * Since:     0.1
+ *
+ * # Safety
+ * Pointers must be NULL or valid as documented.
+ */
+LAVA_API
+lava_status lava_context_get_device(const struct lava_context *context,
+                                    uint32_t index,
+                                    struct lava_device_info *info,
+                                    struct lava_error *error);
 
 /**
  * Tells where this process is. The first call starts the context's service thread and its presence socket, so that

@@ -37,6 +37,19 @@ unsafe extern "C" {
         needed: *mut usize,
         error: *mut lava_error,
     ) -> lava_status;
+    #[doc = " Tells how many GPUs this machine has, those that the context cannot use included. Loads Vulkan if nothing has yet.\n\n Ownership: everything is borrowed for the call.\n Threads:   any thread.\n Blocks:    for the loading of Vulkan, up to a second, the first time.\n Returns:   `LAVA_OK`, with `*count` at least 1; `LAVA_ERROR_DEVICE` (no Vulkan, no driver, or no device: the message says\n            which, and what to install); `_FORKED`.\n Since:     0.1\n\n # Safety\n Pointers must be NULL or valid as documented."]
+    pub fn lava_context_get_device_count(
+        context: *const lava_context,
+        count: *mut u32,
+        error: *mut lava_error,
+    ) -> lava_status;
+    #[doc = " Tells what a GPU is and can do, best first: a discrete GPU before an integrated one before a virtual one before the\n CPU. Its heaps are as they are now.\n\n Ownership: everything is borrowed for the call.\n Threads:   any thread.\n Blocks:    for the loading of Vulkan, up to a second, the first time.\n Returns:   `LAVA_OK`; `LAVA_ERROR_NOT_FOUND` (no such index); `_DEVICE` (as `lava_context_get_device_count`);\n            `_INVALID_ARGUMENT` (struct_size); `_FORKED`.\n Since:     0.1\n\n # Safety\n Pointers must be NULL or valid as documented."]
+    pub fn lava_context_get_device(
+        context: *const lava_context,
+        index: u32,
+        info: *mut lava_device_info,
+        error: *mut lava_error,
+    ) -> lava_status;
     #[doc = " Tells where this process is. The first call starts the context's service thread and its presence socket, so that\n others who get the location can prove that they reach it.\n\n Ownership: everything is borrowed for the call.\n Threads:   any thread.\n Blocks:    for system calls only.\n Returns:   `LAVA_OK`; `LAVA_ERROR_INVALID_ARGUMENT` (struct_size), `_LIMIT`, `_OS`.\n Since:     0.1\n\n # Safety\n Pointers must be NULL or valid as documented."]
     pub fn lava_location_current(
         context: *const lava_context,

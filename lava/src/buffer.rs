@@ -5,11 +5,12 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use lava_sys::*;
 
+use crate::buffer_options::BufferOptions;
 use crate::bytes::{CStruct, text, to_usize};
 use crate::context::Context;
+use crate::device::Uuid;
 use crate::error::{Error, Result};
 use crate::handle::Handle;
-use crate::location::Location;
 
 /// Where memory comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -78,112 +79,7 @@ pub enum Pages {
     Other(u32),
 }
 
-/// Options of [`Buffer::allocate`].
-#[derive(Clone, Debug)]
-pub struct BufferOptions {
-    size: u64,
-    memory: Memory,
-    alignment: u64,
-    flags: u32,
-    numa_node: u32,
-    fallback: Vec<Memory>,
-    peer: Option<Location>,
-}
-
-impl BufferOptions {
-    /// A buffer of `size` bytes for this process, in memory of lava's choice.
-    #[must_use]
-    pub fn new(size: u64) -> Self {
-        Self {
-            size,
-            memory: Memory::Auto,
-            alignment: 0,
-            flags: 0,
-            numa_node: 0,
-            fallback: Vec::new(),
-            peer: None,
-        }
-    }
-
-    /// Where the memory comes from.
-    #[must_use]
-    pub fn memory(mut self, memory: Memory) -> Self {
-        self.memory = memory;
-        self
-    }
-
-    /// What to try, in this order, if that cannot be had; at most 5. Default: lava chooses.
-    #[must_use]
-    pub fn fallback(mut self, fallback: &[Memory]) -> Self {
-        self.fallback = fallback.to_vec();
-        self
-    }
-
-    /// No fallback: the memory asked for, or an error.
-    #[must_use]
-    pub fn require(self) -> Self {
-        self.flag(LAVA_BUFFER_REQUIRE)
-    }
-
-    /// Alignment of the first byte: a power of two, at most 2 MiB. Default: 64, or a page if shareable.
-    #[must_use]
-    pub fn alignment(mut self, alignment: u64) -> Self {
-        self.alignment = alignment;
-        self
-    }
-
-    /// Other processes can import it, and channels can send it without copying.
-    #[must_use]
-    pub fn shareable(self) -> Self {
-        self.flag(LAVA_BUFFER_SHAREABLE)
-    }
-
-    /// Importers may write too. Such a buffer cannot be sent through a channel, nor seen as a slice.
-    #[must_use]
-    pub fn writable_by_importers(self) -> Self {
-        self.flag(LAVA_BUFFER_WRITABLE_BY_IMPORTERS)
-    }
-
-    /// Commits all pages now, so that a machine without memory fails here and not later by SIGBUS.
-    #[must_use]
-    pub fn commit(self) -> Self {
-        self.flag(LAVA_BUFFER_COMMIT)
-    }
-
-    /// The NUMA node. Default: that of the calling thread.
-    #[must_use]
-    pub fn numa_node(mut self, node: u32) -> Self {
-        self.numa_node = node;
-        self.flag(LAVA_BUFFER_ON_NODE)
-    }
-
-    /// Whom the buffer is for: a hint for [`Memory::Auto`].
-    #[must_use]
-    pub fn peer(mut self, peer: Location) -> Self {
-        self.peer = Some(peer);
-        self
-    }
-
-    fn flag(mut self, flag: u32) -> Self {
-        self.flags |= flag;
-        self
-    }
-
-    /// The C options, which borrow from these.
-    fn to_raw(&self) -> lava_buffer_options {
-        let mut raw = lava_buffer_options::sized();
-        raw.size = self.size;
-        raw.memory = self.memory.to_raw();
-        raw.alignment = self.alignment;
-        raw.flags = self.flags;
-        raw.numa_node = self.numa_node;
-        (raw.fallback_count, raw.fallback) = Memory::fallbacks(&self.fallback);
-        raw.peer = self.peer.as_ref().map_or(std::ptr::null(), |peer| peer.as_raw());
-        raw
-    }
-}
-
-/// One allocation.
+/// One allocation, in host memory or a GPU's.
 ///
 /// A buffer that this process allocated is seen as a plain slice. One that another process can write to (imported,
 /// [`writable_by_importers`](BufferOptions::writable_by_importers), of a received frame) is only copied from and to, because
@@ -227,7 +123,13 @@ impl Buffer {
                 lava_buffer_allocate(context.0.as_ptr(), &raw, buffer, error)
             })?
         };
-        Ok(Self { handle, private: raw.flags & LAVA_BUFFER_WRITABLE_BY_IMPORTERS == 0 })
+        let mut buffer =
+            Self { handle, private: raw.flags & LAVA_BUFFER_WRITABLE_BY_IMPORTERS == 0 };
+        // Whoever imports device memory can write to it.
+        if raw.flags & LAVA_BUFFER_SHAREABLE != 0 {
+            buffer.private &= buffer.info()?.memory != Memory::Device;
+        }
+        Ok(buffer)
     }
 
     /// Makes a buffer of a handle, usually from another process. Everything in it is checked against the descriptor itself:
@@ -297,6 +199,10 @@ impl Buffer {
             shareable: raw.flags & LAVA_BUFFER_SHAREABLE != 0,
             imported: raw.flags & LAVA_BUFFER_IMPORTED != 0,
             read_only: raw.flags & LAVA_BUFFER_READ_ONLY != 0,
+            device: Uuid::from_raw(raw.device_uuid),
+            driver: Uuid::from_raw(raw.driver_uuid),
+            host_visible: raw.memory != LAVA_MEMORY_DEVICE
+                || raw.flags & LAVA_BUFFER_HOST_VISIBLE != 0,
             reason: text(&raw.reason),
         })
     }
@@ -428,6 +334,12 @@ pub struct BufferInfo {
     pub imported: bool,
     /// This process may not write to it.
     pub read_only: bool,
+    /// The GPU whose memory it is.
+    pub device: Option<Uuid>,
+    /// The GPU's driver.
+    pub driver: Option<Uuid>,
+    /// The CPU can reach it.
+    pub host_visible: bool,
     /// Why it is what it is, and what was tried before and failed.
     pub reason: String,
 }

@@ -7,9 +7,11 @@ use std::time::Duration;
 use lava_sys::*;
 
 use crate::batch::Frames;
+use crate::buffer::Memory;
 use crate::bytes::{CStruct, c_string, fetch_text};
 use crate::connection::{ConnectionInfo, Rejection, Transport};
 use crate::context::Context;
+use crate::device::Uuid;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::handle::Handle;
@@ -24,6 +26,8 @@ pub struct ConsumerOptions {
     max_copies: Option<u32>,
     producer: Option<Location>,
     trusted: bool,
+    memory: Memory,
+    device: Option<Uuid>,
 }
 
 impl ConsumerOptions {
@@ -62,6 +66,21 @@ impl ConsumerOptions {
         self
     }
 
+    /// Where received frames are to lie: [`Memory::Device`] on a GPU, any other in host memory. Default: [`Memory::Auto`],
+    /// as they come, with the fewest copies.
+    #[must_use]
+    pub fn memory(mut self, memory: Memory) -> Self {
+        self.memory = memory;
+        self
+    }
+
+    /// The GPU on which frames are wanted, with [`Memory::Device`]. Default: the producer's.
+    #[must_use]
+    pub fn device(mut self, device: Uuid) -> Self {
+        self.device = Some(device);
+        self
+    }
+
     /// Lets [`Frame::bytes`] and [`Frame::slice`] show every payload in place.
     ///
     /// # Safety
@@ -86,6 +105,8 @@ impl ConsumerOptions {
         if self.trusted {
             raw.flags |= LAVA_CONSUMER_TRUST_PRODUCER;
         }
+        raw.memory = self.memory.to_raw();
+        raw.device_uuid = self.device.map_or([0; 16], |device| *device.as_bytes());
         raw.producer = self.producer.as_ref().map_or(std::ptr::null(), |place| place.as_raw());
         raw
     }

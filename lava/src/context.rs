@@ -10,10 +10,12 @@ use std::sync::Arc;
 use lava_sys::*;
 
 use crate::bytes::{CStruct, c_string, fetch_text};
+use crate::device::Devices;
 use crate::error::Result;
 use crate::handle::Handle;
 use crate::location::Scope;
 use crate::timeout::Timeout;
+use crate::vulkan::VulkanDevice;
 
 /// How much a log line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,6 +61,8 @@ pub struct ContextOptions {
     scope: Option<Scope>,
     spin: Option<Timeout>,
     log: Option<(LogLevel, Arc<LogFunction>)>,
+    devices: Option<Devices>,
+    vulkan: Option<VulkanDevice>,
 }
 
 impl ContextOptions {
@@ -102,6 +106,26 @@ impl ContextOptions {
         self.log = Some((level, Arc::new(log)));
         self
     }
+
+    /// Which GPUs it may use. Vulkan is loaded when a GPU is first needed; its absence is no error before that.
+    /// Default: [`Devices::Auto`].
+    #[must_use]
+    pub fn devices(mut self, devices: Devices) -> Self {
+        self.devices = Some(devices);
+        self
+    }
+
+    /// Works on a Vulkan device of the application, the only one that the context then uses, instead of making its own.
+    ///
+    /// # Safety
+    /// The handles must be valid, belong together, have what [`VulkanDevice`] demands, and stay alive until the context
+    /// and all its producers, consumers, buffers and frames are gone. Until then nobody may submit to the queue without
+    /// holding its lock, and the lock's functions may be called from any thread.
+    #[must_use]
+    pub unsafe fn vulkan_device(mut self, device: VulkanDevice) -> Self {
+        self.vulkan = Some(device);
+        self
+    }
 }
 
 impl fmt::Debug for ContextOptions {
@@ -112,6 +136,8 @@ impl fmt::Debug for ContextOptions {
             .field("scope", &self.scope)
             .field("spin", &self.spin)
             .field("log", &self.log.as_ref().map(|(level, _)| level))
+            .field("devices", &self.devices)
+            .field("vulkan", &self.vulkan)
             .finish()
     }
 }
@@ -158,6 +184,9 @@ impl Context {
         raw.spin_ns = options.spin.map_or(0, |spin| spin.nanoseconds().max(1));
         let sink = options.log.as_ref().map(|(level, log)| log_sink(*level, Arc::clone(log)));
         raw.log = sink.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+        raw.vulkan_devices = options.devices.map_or(0, Devices::to_raw);
+        let vulkan = options.vulkan.map(VulkanDevice::to_raw);
+        raw.vulkan = vulkan.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
         // SAFETY: the options point to values that live until the end of this function; the sink owns its `user`,
         // which the library gives back through `drop` exactly once, also on failure.
         unsafe {

@@ -52,10 +52,12 @@
 
 mod batch;
 mod buffer;
+mod buffer_options;
 mod bytes;
 mod connection;
 mod consumer;
 mod context;
+mod device;
 mod error;
 mod frame;
 mod handle;
@@ -66,6 +68,7 @@ mod producer;
 mod producer_options;
 mod tensor;
 mod timeout;
+mod vulkan;
 
 #[cfg(feature = "tokio")]
 mod asynchronous;
@@ -73,11 +76,13 @@ mod asynchronous;
 #[cfg(feature = "tokio")]
 pub use asynchronous::FrameStream;
 pub use batch::{Frames, Loans};
-pub use buffer::{Buffer, BufferHandle, BufferInfo, BufferOptions, BufferRecipe, Memory, Pages};
+pub use buffer::{Buffer, BufferHandle, BufferInfo, BufferRecipe, Memory, Pages};
+pub use buffer_options::BufferOptions;
 pub use bytes::Bytes;
 pub use connection::{ConnectionInfo, ConnectionState, Rejection, Transport};
 pub use consumer::{Consumer, ConsumerOptions, Received};
 pub use context::{Context, ContextOptions, LogLevel, version};
+pub use device::{Device, DeviceHeap, DeviceKind, Devices, PciAddress, Uuid};
 pub use error::{Error, ErrorKind, Result};
 pub use frame::{Frame, FrameInfo};
 pub use loan::Loan;
@@ -87,3 +92,4 @@ pub use producer::Producer;
 pub use producer_options::{Policy, ProducerOptions};
 pub use tensor::{DataType, Element, ElementKind, Tensor};
 pub use timeout::Timeout;
+pub use vulkan::{QueueLock, VulkanDevice};

@@ -5,6 +5,7 @@ use lava_sys::*;
 use crate::buffer::Memory;
 use crate::bytes::CStruct;
 use crate::connection::Transport;
+use crate::device::Uuid;
 
 /// What happens to a frame when a consumer's queue is full, or no slot is free.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -82,6 +83,13 @@ impl ProducerOptions {
     #[must_use]
     pub fn fallback(mut self, fallback: &[Memory]) -> Self {
         self.fallback = fallback.to_vec();
+        self
+    }
+
+    /// The GPU of the pool, with [`Memory::Device`]. Default: the best.
+    #[must_use]
+    pub fn device(mut self, device: Uuid) -> Self {
+        self.raw.device_uuid = *device.as_bytes();
         self
     }
 

@@ -8,6 +8,7 @@
 mod buffer;
 mod channel;
 mod context;
+mod device;
 mod error;
 mod frame;
 mod sizes;
@@ -23,10 +24,11 @@ macro_rules! gives {
 }
 pub(crate) use gives;
 
-const SOURCES: [&str; 5] = [
+const SOURCES: [&str; 6] = [
     include_str!("buffer.rs"),
     include_str!("channel.rs"),
     include_str!("context.rs"),
+    include_str!("device.rs"),
     include_str!("error.rs"),
     include_str!("frame.rs"),
 ];

@@ -24,9 +24,15 @@ pub(crate) const SIZE: usize = 4096;
 
 impl World {
     pub(crate) fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// A world whose context has other options.
+    pub(crate) fn with(change: impl FnOnce(&mut lava_context_options)) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = CString::new(directory.path().to_str().expect("UTF-8")).expect("no NUL");
-        let options = lava_context_options { runtime_directory: path.as_ptr(), ..sized() };
+        let mut options = lava_context_options { runtime_directory: path.as_ptr(), ..sized() };
+        change(&mut options);
         let mut world = Self {
             context: null_mut(),
             buffer: null_mut(),

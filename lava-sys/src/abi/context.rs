@@ -8,7 +8,7 @@ use super::handle::{self, Opaque};
 use crate::channel::context::{Context, Options};
 use crate::error::{Error, Result};
 use crate::log::{Level, Log, Sink};
-use crate::memory::vulkan::Allowed;
+use crate::memory::vulkan::{Allowed, ApplicationDevice, QueueLock};
 use crate::scope::Forced;
 use crate::types::*;
 
@@ -69,10 +69,6 @@ unsafe fn convert_options(options: *const lava_context_options) -> Result<Option
         Some(Log::to_sink(level, made))
     };
     check_reserved(raw.reserved != 0, "lava_context_options.reserved")?;
-    check_reserved(
-        raw.vulkan_devices > LAVA_VULKAN_OFF || !raw.vulkan.is_null(),
-        "lava_context_options.vulkan",
-    )?;
     let forced = Some(Forced::from_number(raw.scope)?).filter(|_| raw.scope != LAVA_SCOPE_AUTO);
     let runtime_directory = if raw.runtime_directory.is_null() {
         None
@@ -85,9 +81,70 @@ unsafe fn convert_options(options: *const lava_context_options) -> Result<Option
         runtime_directory,
         log,
         spin_ns: (raw.spin_ns != 0).then_some(raw.spin_ns),
-        vulkan: (raw.vulkan_devices == LAVA_VULKAN_OFF).then_some(Allowed::Off),
-        application: None,
+        vulkan: allowed_devices(raw.vulkan_devices)?,
+        // SAFETY: the caller's promise.
+        application: unsafe { application_device(&raw) }?,
     })
+}
+
+/// None: the environment decides.
+fn allowed_devices(number: u32) -> Result<Option<Allowed>> {
+    match number {
+        LAVA_VULKAN_AUTO => Ok(None),
+        LAVA_VULKAN_OFF => Ok(Some(Allowed::Off)),
+        LAVA_VULKAN_ALL => Ok(Some(Allowed::All)),
+        _ => Err(Error::argument(format!(
+            "vulkan_devices is {number}; it is one of LAVA_VULKAN_AUTO (0) to LAVA_VULKAN_ALL (2)"
+        ))
+        .with_value(number.into())),
+    }
+}
+
+/// # Safety
+/// The device is NULL or valid as the header demands.
+unsafe fn application_device(raw: &lava_context_options) -> Result<Option<ApplicationDevice>> {
+    if raw.vulkan.is_null() {
+        return Ok(None);
+    }
+    if raw.vulkan_devices == LAVA_VULKAN_OFF {
+        return Err(Error::argument(
+            "LAVA_VULKAN_OFF with a Vulkan device of the application; leave one of them out",
+        ));
+    }
+    // SAFETY: the caller's promise.
+    let device = unsafe { read_options(raw.vulkan) }?;
+    for (handle, name) in [
+        (device.instance, "instance"),
+        (device.physical_device, "physical_device"),
+        (device.device, "device"),
+        (device.queue, "queue"),
+    ] {
+        check_pointer(handle.cast::<u8>(), &format!("lava_vulkan_device.{name}"))?;
+    }
+    let get_instance_proc_addr = device.get_instance_proc_addr.ok_or_else(|| {
+        let message = "lava_vulkan_device.get_instance_proc_addr is NULL";
+        Error::new(LAVA_ERROR_INVALID_POINTER, message)
+    })?;
+    Ok(Some(ApplicationDevice {
+        instance: device.instance as usize,
+        physical_device: device.physical_device as usize,
+        device: device.device as usize,
+        queue: device.queue as usize,
+        queue_family: device.queue_family,
+        get_instance_proc_addr,
+        lock: queue_lock(&device)?,
+    }))
+}
+
+fn queue_lock(device: &lava_vulkan_device) -> Result<Option<QueueLock>> {
+    match (device.lock, device.unlock) {
+        (None, None) => Ok(None),
+        (Some(lock), Some(unlock)) => Ok(Some(QueueLock { user: device.user, lock, unlock })),
+        _ => Err(Error::new(
+            LAVA_ERROR_INVALID_POINTER,
+            "one of lava_vulkan_device.lock and unlock is NULL; set both or none",
+        )),
+    }
 }
 
 /// Ends the caller's use of a context. Producers, consumers, buffers and frames of it stay valid; it ends with the last.

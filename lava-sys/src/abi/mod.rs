@@ -8,6 +8,8 @@ mod version;
 
 mod context;
 
+mod device;
+
 mod location;
 
 mod buffer;

@@ -65,8 +65,8 @@ pub struct lava_context_options {
     /// Nanoseconds that a waiting call spins before it sleeps; 0: the default (50 µs, or none on one processor);
     /// `LAVA_FOREVER`: never sleep. Environment: `LAVA_SPIN_NS`, where 0 means: sleep at once.
     pub spin_ns: u64,
-    /// `LAVA_VULKAN_*`: which GPUs it may use. Environment: `LAVA_VULKAN=auto|off|cpu`. Vulkan is loaded when a GPU is
-    /// first needed, and its absence is no error before that.
+    /// Which GPUs it may use: `LAVA_VULKAN_*`. Environment: `LAVA_VULKAN=auto|off|cpu`. Vulkan is loaded when a GPU is first
+    /// needed, and its absence is no error before that.
     pub vulkan_devices: u32,
     /// 0.
     pub reserved: u32,

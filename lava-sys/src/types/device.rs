@@ -2,8 +2,8 @@
 
 use super::buffer::LAVA_REASON_SIZE;
 
-/// Which GPUs a context uses: discrete, integrated and virtual ones. A device that is the CPU in disguise (lavapipe) is
-/// used only if it is named by its UUID.
+/// Which GPUs a context uses: what the environment says, `LAVA_VULKAN=auto|off|cpu`; else discrete, integrated and virtual
+/// ones. A device that is the CPU in disguise (lavapipe) is used only if it is named by its UUID.
 pub const LAVA_VULKAN_AUTO: u32 = 0;
 /// Which GPUs a context uses: none. Vulkan is never loaded.
 pub const LAVA_VULKAN_OFF: u32 = 1;
@@ -21,7 +21,8 @@ pub const LAVA_DEVICE_KIND_VIRTUAL: u32 = 3;
 /// Kind of a device, as in `VkPhysicalDeviceType`: the CPU.
 pub const LAVA_DEVICE_KIND_CPU: u32 = 4;
 
-/// Device flag: this context may use it, and it has what lava needs; else `reason` says why not.
+/// Device flag: it has what lava needs; else `reason` says what is missing. A CPU device must still be asked for:
+/// `LAVA_VULKAN_ALL`, or its UUID.
 pub const LAVA_DEVICE_USABLE: u32 = 1;
 /// Device flag: its memory can be shared with other processes.
 pub const LAVA_DEVICE_EXPORTABLE: u32 = 2;
@@ -102,6 +103,6 @@ pub struct lava_device_info {
     pub driver_name: [core::ffi::c_char; LAVA_DEVICE_NAME_SIZE],
     /// What the driver says of itself, usually its version.
     pub driver_info: [core::ffi::c_char; LAVA_DEVICE_NAME_SIZE],
-    /// Why it cannot be used, and what to do about it; empty with `LAVA_DEVICE_USABLE`.
+    /// Why lava cannot use it, and what to do about it; empty with `LAVA_DEVICE_USABLE`.
     pub reason: [core::ffi::c_char; LAVA_REASON_SIZE],
 }

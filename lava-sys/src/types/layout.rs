@@ -236,7 +236,7 @@ layout! {
         lock: 56, 8;
         unlock: 64, 8;
     }
-    lava_vulkan_buffer: 72 {
+    lava_vulkan_buffer: 80 {
         struct_size: 0, 4;
         queue_family: 4, 4;
         instance: 8, 8;
@@ -247,5 +247,7 @@ layout! {
         offset: 48, 8;
         size: 56, 8;
         allocation_size: 64, 8;
+        queue_index: 72, 4;
+        reserved: 76, 4;
     }
 }

@@ -61,4 +61,9 @@ pub struct lava_vulkan_buffer {
     pub size: u64,
     /// Bytes of `memory`.
     pub allocation_size: u64,
+    /// Number, within `queue_family`, of a queue of `device` that lava never submits to, for the program's own commands;
+    /// `UINT32_MAX` if there is none.
+    pub queue_index: u32,
+    /// 0.
+    pub reserved: u32,
 }

@@ -7,6 +7,7 @@ mod batches;
 mod buffers;
 mod channels;
 mod contexts;
+mod devices;
 mod frames;
 mod policies;
 mod processes;
