@@ -147,8 +147,8 @@ pub unsafe extern "C" fn lava_buffer_get_info(
             numa_node: buffer.numa_node().unwrap_or(u32::MAX),
             requested_memory: buffer.requested().number(),
             reason: [0; LAVA_REASON_SIZE],
-            device_uuid: [0; 16],
-            driver_uuid: [0; 16],
+            device_uuid: buffer.device_uuid(),
+            driver_uuid: buffer.driver_uuid(),
         };
         copy_text(buffer.reason(), &mut raw.reason);
         // SAFETY: the caller's promise.

@@ -19,7 +19,7 @@ impl Buffer {
         let need = request.check()?;
         let mut failed = Failed::new();
         for choice in plan(request, &machine::facts(request, &need)) {
-            match attempt(choice.memory, &need) {
+            match attempt(choice.memory, &need, context) {
                 Ok(made) => {
                     let reason = reason(&made, &choice, &failed);
                     let buffer = Self::new(request, &need, choice.memory, made, reason);
@@ -68,14 +68,14 @@ fn plan(request: &Request, facts: &Facts) -> Vec<Choice> {
     steps
 }
 
-fn attempt(memory: Memory, need: &Need) -> Attempt {
+fn attempt(memory: Memory, need: &Need, context: &MemoryContext) -> Attempt {
     match memory {
         Memory::Auto => Err(Error::argument("auto is not a strategy").into()),
         Memory::Standard => standard::allocate(need),
         Memory::Numa => numa::allocate(need),
         Memory::Huge => huge::allocate(need),
-        Memory::Pinned => pinned::allocate(need),
-        Memory::Device => device::allocate(need),
+        Memory::Pinned => pinned::allocate(need, context),
+        Memory::Device => device::allocate(need, context),
     }
 }
 
@@ -152,6 +152,7 @@ mod tests {
             transparent_size: Some(2 << 20),
             lockable: None,
             available: None,
+            gpu: false,
         }
     }
 
@@ -251,22 +252,6 @@ mod tests {
         let error =
             allocate(&request(Memory::Auto, isize::MAX as u64, LAVA_BUFFER_SHAREABLE)).unwrap_err();
         assert_eq!((error.status, error.value), (LAVA_ERROR_INVALID_ARGUMENT, isize::MAX as u64));
-    }
-
-    #[test]
-    fn device_memory_becomes_host_memory_and_says_so() {
-        let buffer = allocate(&request(Memory::Device, 5000, LAVA_BUFFER_SHAREABLE)).unwrap();
-        assert_eq!((buffer.requested(), buffer.memory()), (Memory::Device, Memory::Standard));
-        assert!(
-            buffer.reason().contains("not device: this build has no GPU support"),
-            "{}",
-            buffer.reason()
-        );
-        let error = allocate(&request(Memory::Device, 5000, LAVA_BUFFER_REQUIRE)).unwrap_err();
-        assert_eq!(error.status, LAVA_ERROR_REQUIREMENT);
-        assert!(error.message.starts_with("required device memory cannot be had: "), "{error}");
-        let listed = Request { fallback: vec![Memory::Device], ..request(Memory::Device, 1, 0) };
-        assert_eq!(allocate(&listed).unwrap_err().status, LAVA_ERROR_UNSUPPORTED);
     }
 
     #[test]

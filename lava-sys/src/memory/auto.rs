@@ -33,6 +33,8 @@ pub(super) struct Facts {
     pub(super) lockable: Option<u64>,
     /// Bytes of free memory.
     pub(super) available: Option<u64>,
+    /// A GPU was named that is to copy from and to it.
+    pub(super) gpu: bool,
 }
 
 /// One strategy and why it is in its place.
@@ -46,7 +48,7 @@ pub(super) struct Choice {
 const LARGE: u64 = 4 << 20;
 /// Below this, one node is as good as another: the memory fits into the processors' caches.
 const PLACED: u64 = 1 << 20;
-/// Below this, locking costs more than a network card gains by it.
+/// Below this, locking costs more than a network card or a GPU gains by it.
 const LOCKED: u64 = 64 << 10;
 
 /// The strategies to try, in order.
@@ -58,12 +60,17 @@ pub(super) fn choose(facts: &Facts) -> Vec<Choice> {
     choices
 }
 
-/// For another host: network cards copy from locked pages. Only where it takes little of what others may need.
+/// For another host or a GPU: network cards and GPUs copy from locked pages. Only where it takes little of what others may need.
 fn pinned(facts: &Facts) -> Option<Choice> {
     let fits = facts.lockable.is_none_or(|lockable| facts.size <= lockable / 2)
         && facts.available.is_some_and(|available| facts.size <= available / 4);
-    (facts.peer == Peer::Far && facts.node.is_none() && facts.size >= LOCKED && fits)
-        .then(|| Choice { memory: Memory::Pinned, why: "the peer is on another host".into() })
+    let why = match (facts.gpu, facts.peer) {
+        (true, _) => "a GPU copies from and to it",
+        (false, Peer::Far) => "the peer is on another host",
+        (false, Peer::Near) => return None,
+    };
+    (facts.node.is_none() && facts.size >= LOCKED && fits)
+        .then(|| Choice { memory: Memory::Pinned, why: why.into() })
 }
 
 fn huge(facts: &Facts) -> Option<Choice> {
@@ -138,6 +145,7 @@ mod tests {
             transparent: Transparent::Never,
             transparent_size: Some(2 << 20),
             lockable: Some(8 << 20),
+            gpu: false,
             available: Some(16 << 30),
         }
     }
@@ -200,6 +208,14 @@ mod tests {
             order(&Facts { available: Some(2 << 20), lockable: None, ..far }),
             [Memory::Standard]
         );
+    }
+
+    #[test]
+    fn a_gpu_that_copies_gets_locked_pages() {
+        let gpu = Facts { gpu: true, ..facts(1 << 20) };
+        assert_eq!(order(&gpu), [Memory::Pinned, Memory::Standard]);
+        assert!(choose(&gpu)[0].why.contains("GPU"));
+        assert_eq!(order(&Facts { gpu: true, ..facts(1000) }), [Memory::Standard]);
     }
 
     proptest! {

@@ -1,15 +1,15 @@
-//! One allocation: what it is, and access to its bytes.
+//! One allocation: what it is. Access to its bytes is in `access`.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::attached::Attached;
 use super::kind::Memory;
 use super::request::{Need, Request};
 use super::storage::{Made, Storage};
-use super::units::Bytes;
-use super::vulkan::Allocation;
+use super::vulkan::{Allocation, Device, Native, Recipe};
 use crate::error::{Error, Result};
 use crate::types::*;
 
@@ -50,8 +50,13 @@ impl Buffer {
         reason: String,
     ) -> Self {
         let Made { storage, pages, page_size, node, .. } = made;
-        let in_pages = if matches!(storage, Storage::Heap(_)) { 1 } else { page_size };
-        let committed = if memory == Memory::Pinned { LAVA_BUFFER_COMMIT } else { 0 };
+        let committed =
+            if matches!(memory, Memory::Pinned | Memory::Device) { LAVA_BUFFER_COMMIT } else { 0 };
+        let given = match &storage {
+            Storage::Heap(_) => need.alignment as u64,
+            Storage::Device { .. } => storage.alignment(),
+            _ => page_size.max(need.alignment as u64),
+        };
         Self {
             attached: Attached::default(),
             id: next_id(),
@@ -60,7 +65,7 @@ impl Buffer {
             memory,
             offset: 0,
             size: need.size,
-            alignment: (need.alignment as u64).max(in_pages),
+            alignment: given,
             flags: request.flags | committed,
             pages,
             page_size,
@@ -79,11 +84,6 @@ impl Buffer {
         self.id
     }
 
-    /// The GPU's side of it: the allocation of device memory, or that of pinned host memory which a GPU has imported.
-    pub fn gpu(&self) -> Option<&Allocation> {
-        self.storage.gpu()
-    }
-
     /// First usable byte within the allocation.
     pub fn offset(&self) -> u64 {
         self.offset
@@ -92,7 +92,54 @@ impl Buffer {
     /// The first byte; `None` if the CPU cannot reach the memory.
     pub fn data(&self) -> Option<NonNull<u8>> {
         // SAFETY: offset + size <= the storage's size, checked where buffers are made.
-        Some(unsafe { self.storage.start().add(self.offset as usize) })
+        self.storage.start().map(|start| unsafe { start.add(self.offset as usize) })
+    }
+
+    /// Whether it is a GPU's own memory.
+    pub fn is_device(&self) -> bool {
+        matches!(self.storage, Storage::Device { .. })
+    }
+
+    /// The GPU's side of it: the allocation of device memory, or that of pinned host memory which a GPU uses in place.
+    pub fn gpu(&self) -> Option<&Allocation> {
+        self.storage.gpu()
+    }
+
+    /// The GPU whose memory it is.
+    pub fn device(&self) -> Option<&Arc<Device>> {
+        self.gpu().filter(|_| self.is_device()).map(Allocation::device)
+    }
+
+    /// UUID of the GPU whose memory it is; zero for host memory.
+    pub fn device_uuid(&self) -> [u8; 16] {
+        self.device().map_or([0; 16], |device| device.info().device_uuid)
+    }
+
+    /// UUID of that GPU's driver; zero for host memory.
+    pub fn driver_uuid(&self) -> [u8; 16] {
+        self.device().map_or([0; 16], |device| device.info().driver_uuid)
+    }
+
+    /// What an importer of shareable device memory must know.
+    pub fn recipe(&self) -> Option<Recipe> {
+        let shareable = |allocation: &&Allocation| self.is_device() && allocation.is_shareable();
+        self.gpu().filter(shareable).map(|allocation| *allocation.recipe())
+    }
+
+    /// A descriptor of shareable device memory for another process: a new one with each call.
+    #[allow(dead_code, reason = "for channels and the C ABI")]
+    pub fn export_fd(&self) -> Result<OwnedFd> {
+        match &self.storage {
+            Storage::Device { allocation, .. } => allocation.export(),
+            _ => Err(Error::new(LAVA_ERROR_UNSUPPORTED, "this buffer is not device memory")),
+        }
+    }
+
+    /// Raw Vulkan handles of its bytes, for an application that uses Vulkan itself.
+    #[allow(dead_code, reason = "for channels and the C ABI")]
+    pub fn native(&self) -> Option<Native> {
+        let native = self.gpu()?.native();
+        Some(Native { offset: native.offset + self.offset, size: self.size, ..native })
     }
 
     /// Usable bytes.
@@ -155,84 +202,6 @@ impl Buffer {
     /// Whether this process may not write to it.
     pub fn is_read_only(&self) -> bool {
         self.flags & LAVA_BUFFER_READ_ONLY != 0
-    }
-
-    /// Copies `size` bytes at `offset` to `to`.
-    ///
-    /// # Safety
-    /// `to` is valid for writing `size` bytes. It may lie in this buffer.
-    pub unsafe fn read(&self, offset: u64, to: *mut u8, size: usize) -> Result<()> {
-        let from = self.range(offset, size as u64)?;
-        // SAFETY: `from` is checked, `to` is the caller's promise. Another process may write meanwhile: then the bytes
-        // are whatever it wrote, and nothing here depends on them.
-        unsafe { std::ptr::copy(from.as_ptr().cast_const(), to, size) };
-        Ok(())
-    }
-
-    /// Copies `size` bytes from `from` to `offset`.
-    ///
-    /// # Safety
-    /// `from` is valid for reading `size` bytes. It may lie in this buffer.
-    pub unsafe fn write(&self, offset: u64, from: *const u8, size: usize) -> Result<()> {
-        let to = self.writable_range(offset, size as u64)?;
-        // SAFETY: `to` is checked, `from` is the caller's promise.
-        unsafe { std::ptr::copy(from, to.as_ptr(), size) };
-        Ok(())
-    }
-
-    /// Copies `bytes` to `offset`.
-    #[inline]
-    pub fn write_bytes(&self, offset: u64, bytes: &[u8]) -> Result<()> {
-        // SAFETY: a slice is valid for its length.
-        unsafe { self.write(offset, bytes.as_ptr(), bytes.len()) }
-    }
-
-    /// Copies between two buffers, or within one; the ranges may overlap.
-    pub fn copy(to: &Self, to_offset: u64, from: &Self, from_offset: u64, size: u64) -> Result<()> {
-        let source = from.range(from_offset, size).map_err(|error| error.context("source"))?;
-        let target = to.writable_range(to_offset, size).map_err(|error| error.context("target"))?;
-        // SAFETY: both ranges are checked; `copy` allows overlap.
-        unsafe { std::ptr::copy(source.as_ptr().cast_const(), target.as_ptr(), size as usize) };
-        Ok(())
-    }
-
-    /// Sets `size` bytes at `offset` to `value`.
-    pub fn fill(&self, offset: u64, size: u64, value: u8) -> Result<()> {
-        let start = self.writable_range(offset, size)?;
-        // SAFETY: checked.
-        unsafe { start.as_ptr().write_bytes(value, size as usize) };
-        Ok(())
-    }
-
-    fn writable_range(&self, offset: u64, size: u64) -> Result<NonNull<u8>> {
-        if self.is_read_only() {
-            return Err(Error::new(
-                LAVA_ERROR_PERMISSION,
-                "this buffer is read-only here: only the process that allocated it may write \
-                 (or allocate it with LAVA_BUFFER_WRITABLE_BY_IMPORTERS)",
-            ));
-        }
-        self.range(offset, size)
-    }
-
-    /// The first byte of a range, which is checked to lie inside.
-    fn range(&self, offset: u64, size: u64) -> Result<NonNull<u8>> {
-        let end = offset.checked_add(size);
-        if end.is_none_or(|end| end > self.size) {
-            let message = format!(
-                "{size} bytes at offset {offset} reach beyond the buffer's {} bytes ({})",
-                self.size,
-                Bytes(self.size)
-            );
-            return Err(
-                Error::new(LAVA_ERROR_TOO_LARGE, message).with_value(end.unwrap_or(u64::MAX))
-            );
-        }
-        let data = self.data().ok_or_else(|| {
-            Error::new(LAVA_ERROR_UNSUPPORTED, "the CPU cannot reach this buffer's memory")
-        })?;
-        // SAFETY: offset <= size, checked above.
-        Ok(unsafe { data.add(offset as usize) })
     }
 }
 

@@ -4,6 +4,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, FromRawFd as _, IntoRawFd as _, OwnedFd
 
 use super::attached::Attached;
 use super::buffer::{Buffer, next_id};
+use super::device_handle;
 use super::kind::Memory;
 use super::request::MemoryContext;
 use super::standard::describe;
@@ -16,7 +17,8 @@ use crate::os::memfd;
 use crate::types::*;
 
 /// The flags that mean something to an importer.
-const EXPORTED_FLAGS: u32 = LAVA_BUFFER_SHAREABLE | LAVA_BUFFER_WRITABLE_BY_IMPORTERS;
+pub(super) const EXPORTED_FLAGS: u32 =
+    LAVA_BUFFER_SHAREABLE | LAVA_BUFFER_WRITABLE_BY_IMPORTERS | LAVA_BUFFER_HOST_VISIBLE;
 
 /// What an importer believes of a descriptor until it is checked.
 #[derive(Debug, Clone, Copy)]
@@ -32,12 +34,10 @@ struct Claim {
 impl Buffer {
     /// A handle for another process. Its descriptor is a new one that the caller owns.
     pub fn export(&self) -> Result<lava_buffer_handle> {
-        let fd = self.shared_fd().ok_or_else(|| {
-            Error::new(
-                LAVA_ERROR_UNSUPPORTED,
-                "this buffer is private to the process; allocate it with LAVA_BUFFER_SHAREABLE",
-            )
-        })?;
+        if let Storage::Device { allocation, .. } = &self.storage {
+            return device_handle::export(self, allocation);
+        }
+        let fd = self.shared_fd().ok_or_else(device_handle::private)?;
         Ok(lava_buffer_handle {
             struct_size: size_of::<lava_buffer_handle>() as u32,
             kind: LAVA_HANDLE_MEMFD,
@@ -65,17 +65,19 @@ impl Buffer {
 
     /// The buffer behind a handle from [`Buffer::export`], in this process or another. Borrows the handle's descriptor.
     pub fn import(handle: &lava_buffer_handle, context: &MemoryContext) -> Result<Self> {
-        let claim = check_handle(handle).map_err(|error| error.context("lava_buffer_handle"))?;
-        // SAFETY: not negative, and borrowed for this call by the header's contract; a closed one gives EBADF.
-        let borrowed = unsafe { BorrowedFd::borrow_raw(handle.fd) };
-        let fd = memfd::duplicate(borrowed).map_err(|error| not_as_claimed(handle.fd, error))?;
-        let buffer = open(fd, claim).map_err(|error| not_as_claimed(handle.fd, error))?;
+        check_common(handle).map_err(|error| error.context("lava_buffer_handle"))?;
+        let buffer = if handle.kind == LAVA_HANDLE_VULKAN_OPAQUE_FD {
+            device_handle::import(handle, context)
+        } else {
+            import_file(handle)
+        }
+        .map_err(|error| not_as_claimed(handle.fd, error))?;
         context.log.info(|| {
             format!(
                 "buffer {}: imported, {} of {} memory",
                 buffer.id(),
-                Bytes(claim.size),
-                claim.memory.name()
+                Bytes(buffer.size()),
+                buffer.memory().name()
             )
         });
         Ok(buffer)
@@ -92,18 +94,20 @@ impl Buffer {
     }
 }
 
-/// Everything in a handle that can be wrong without a look at the descriptor.
-fn check_handle(handle: &lava_buffer_handle) -> Result<Claim> {
+/// The buffer behind a memory file.
+fn import_file(handle: &lava_buffer_handle) -> Result<Buffer> {
+    let claim = check_handle(handle).map_err(|error| error.context("lava_buffer_handle"))?;
+    // SAFETY: not negative, and borrowed for this call by the header's contract; a closed one gives EBADF.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(handle.fd) };
+    open(memfd::duplicate(borrowed)?, claim)
+}
+
+/// What can be wrong in a handle of either kind without a look at the descriptor.
+fn check_common(handle: &lava_buffer_handle) -> Result<()> {
     let refuse = |what: String, value: u64| Err(Error::argument(what).with_value(value));
-    match handle.kind {
-        LAVA_HANDLE_MEMFD => {}
-        LAVA_HANDLE_VULKAN_OPAQUE_FD => {
-            return Err(Error::new(
-                LAVA_ERROR_UNSUPPORTED,
-                "a GPU's memory: this build has no GPU support",
-            ));
-        }
-        kind => return refuse(format!("kind {kind} is not one of LAVA_HANDLE_*"), kind.into()),
+    if !matches!(handle.kind, LAVA_HANDLE_MEMFD | LAVA_HANDLE_VULKAN_OPAQUE_FD) {
+        let kind = handle.kind;
+        return refuse(format!("kind {kind} is not one of LAVA_HANDLE_*"), kind.into());
     }
     if handle.fd < 0 {
         return refuse(format!("fd is {}", handle.fd), 0);
@@ -115,6 +119,12 @@ fn check_handle(handle: &lava_buffer_handle) -> Result<Claim> {
             handle.flags.into(),
         );
     }
+    Ok(())
+}
+
+/// What can be wrong in a handle of host memory without a look at the descriptor.
+fn check_handle(handle: &lava_buffer_handle) -> Result<Claim> {
+    let refuse = |what: String, value: u64| Err(Error::argument(what).with_value(value));
     let for_device = handle.memory_type != 0
         || handle.dedicated != 0
         || handle.device_uuid != [0; 16]
@@ -182,7 +192,7 @@ fn open(fd: OwnedFd, claim: Claim) -> Result<Buffer> {
     let mapping = Mapping::shared(fd.as_fd(), length(allocation_size)?, access)?;
     let read_only =
         if single_writer { LAVA_BUFFER_READ_ONLY } else { LAVA_BUFFER_WRITABLE_BY_IMPORTERS };
-    let storage = Storage::Shared { mapping, fd, single_writer };
+    let storage = Storage::Shared { gpu: None, mapping, fd, single_writer };
     let reason = format!("imported; {}", describe(&storage));
     let alignment =
         if offset == 0 { page_size } else { page_size.min(1 << offset.trailing_zeros()) };
@@ -354,8 +364,7 @@ mod tests {
         refused(|handle| handle.flags = 0, "flags 0x0");
         refused(|handle| handle.flags |= LAVA_BUFFER_READ_ONLY, "flags 0x41");
         refused(|handle| handle.device_uuid[3] = 1, "GPU");
-        let device = lava_buffer_handle { kind: LAVA_HANDLE_VULKAN_OPAQUE_FD, ..exported.handle };
-        assert_eq!(Buffer::import(&device, &context()).unwrap_err().status, LAVA_ERROR_UNSUPPORTED);
+        refused(|handle| handle.kind = LAVA_HANDLE_VULKAN_OPAQUE_FD, "is not that of a GPU");
         let writable = lava_buffer_handle { flags: WRITABLE, ..exported.handle };
         assert_eq!(
             Buffer::import(&writable, &context()).unwrap_err().status,

@@ -62,7 +62,9 @@ fn reserved(need: &Need) -> std::result::Result<Made, String> {
     let made = shared(&need_now, size, PageKind::Huge, alignment, &prepare).map_err(short)?;
     // A private buffer keeps the pages and drops the file, so that nobody else can have it.
     let storage = match made {
-        Storage::Shared { mapping, .. } if !need.shareable => Storage::Private(mapping),
+        Storage::Shared { mapping, .. } if !need.shareable => {
+            Storage::Private { gpu: None, mapping }
+        }
         made => made,
     };
     let what =

@@ -22,6 +22,7 @@ pub(super) fn facts(request: &Request, need: &Need) -> Facts {
         transparent_size: huge::transparent_page_size(),
         lockable: lockable(),
         available: limits::available_memory(),
+        gpu: request.device_uuid != [0; 16],
     }
 }
 

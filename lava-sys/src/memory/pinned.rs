@@ -2,16 +2,17 @@
 
 use super::machine;
 use super::numa;
-use super::request::Need;
+use super::request::{MemoryContext, Need};
 use super::standard::describe;
-use super::storage::{Attempt, Made, Refusal, small_pages};
-use super::units::Bytes;
+use super::storage::{Attempt, Made, Refusal, Storage, small_pages};
+use super::units::{Bytes, cut};
+use super::vulkan::{Allocation, Which};
 use crate::error::{Error, Result};
 use crate::os::mapping::Mapping;
 use crate::os::{limits, numa as nodes, pages};
 use crate::types::*;
 
-pub(super) fn allocate(need: &Need) -> Attempt {
+pub(super) fn allocate(need: &Need, context: &MemoryContext) -> Attempt {
     if let Some(node) = need.node {
         numa::ensure_exists(&nodes::nodes(), node)?;
     }
@@ -25,8 +26,11 @@ pub(super) fn allocate(need: &Need) -> Attempt {
         }
         pages::lock(mapping).map_err(|error| refused(need.size, error))
     };
-    let storage = small_pages(need, &prepare)?;
-    let what = format!("locked {}", describe(&storage));
+    let mut storage = small_pages(need, &prepare)?;
+    let mut what = format!("locked {}", describe(&storage));
+    if let Some(told) = show_to_gpu(&mut storage, need, context) {
+        what += &told;
+    }
     Ok(Made {
         storage,
         pages: LAVA_PAGES_SMALL,
@@ -34,6 +38,32 @@ pub(super) fn allocate(need: &Need) -> Attempt {
         node: need.node,
         what,
     })
+}
+
+/// Lets a GPU use the pages in place, so that it copies from and to them without a detour: the GPU that was named, else
+/// the best of those that are open. Tells what came of it; `None` if there is no GPU to think of.
+fn show_to_gpu(storage: &mut Storage, need: &Need, context: &MemoryContext) -> Option<String> {
+    let (mapping, gpu) = match storage {
+        Storage::Private { mapping, gpu } | Storage::Shared { mapping, gpu, .. } => (mapping, gpu),
+        Storage::Heap(_) | Storage::Device { .. } => return None,
+    };
+    let device = if need.device_uuid != [0; 16] {
+        context.gpus().open(Which::Uuid(need.device_uuid))
+    } else {
+        Ok(context.gpus().opened().into_iter().min_by_key(|device| device.info().kind)?)
+    };
+    let imported = device.and_then(|device| {
+        // SAFETY: a writable mapping of its own, which the storage drops after the allocation.
+        unsafe { Allocation::import_host(&device, mapping.start(), mapping.size() as u64) }
+    });
+    match imported {
+        Ok(allocation) => {
+            let told = format!(", which {} uses in place", allocation.device().info().name);
+            *gpu = Some(allocation);
+            Some(told)
+        }
+        Err(error) => Some(format!(", which no GPU uses in place: {}", cut(&error.message, 80))),
+    }
 }
 
 fn over_limit(size: u64, lockable: u64) -> Refusal {

@@ -63,10 +63,11 @@ const LIBRARYS_FLAGS: u32 = LAVA_BUFFER_IMPORTED | LAVA_BUFFER_READ_ONLY;
 
 /// What every strategy needs to know of a checked request.
 #[derive(Debug, Clone, Copy)]
-#[allow(dead_code, reason = "the strategy of device memory is being written")]
 pub(super) struct Need {
     pub(super) size: u64,
     pub(super) alignment: usize,
+    /// The alignment that the caller named, or 1.
+    pub(super) asked: usize,
     pub(super) shareable: bool,
     pub(super) writable_by_importers: bool,
     pub(super) commit: bool,
@@ -109,6 +110,7 @@ impl Request {
         Ok(Need {
             size: self.size,
             alignment: alignment as usize,
+            asked: self.alignment.max(1) as usize,
             shareable,
             writable_by_importers: self.has(LAVA_BUFFER_WRITABLE_BY_IMPORTERS),
             commit: self.has(LAVA_BUFFER_COMMIT),

@@ -25,8 +25,9 @@ pub(super) fn allocate(need: &Need) -> Attempt {
 pub(super) fn describe(storage: &Storage) -> &'static str {
     match storage {
         Storage::Heap(_) => "heap",
-        Storage::Private(_) => "private pages",
+        Storage::Private { .. } => "private pages",
         Storage::Shared { single_writer: true, .. } => "memfd sealed for one writer",
         Storage::Shared { single_writer: false, .. } => "memfd that importers may write",
+        Storage::Device { .. } => "device memory",
     }
 }

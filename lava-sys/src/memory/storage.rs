@@ -56,46 +56,75 @@ impl Drop for HeapBlock {
 pub(super) enum Storage {
     Heap(HeapBlock),
     /// Pages of this process alone.
-    Private(Mapping),
+    Private {
+        /// The same bytes as a GPU sees them. Before the mapping, which it must not outlive.
+        gpu: Option<Allocation>,
+        mapping: Mapping,
+    },
     /// A memory file that other processes can map.
     Shared {
+        /// As above.
+        gpu: Option<Allocation>,
         mapping: Mapping,
         fd: OwnedFd,
         /// Only its maker's mapping can write to it, and that is this process or the one that sent it.
         single_writer: bool,
     },
+    /// A GPU's own memory.
+    Device {
+        allocation: Allocation,
+        /// It can be shared, and importers keep from writing to it: lava's do, others cannot be made to.
+        single_writer: bool,
+    },
 }
 
 impl Storage {
-    pub(super) fn start(&self) -> NonNull<u8> {
+    /// `None`: the CPU cannot reach it.
+    pub(super) fn start(&self) -> Option<NonNull<u8>> {
         match self {
-            Self::Heap(block) => block.start,
-            Self::Private(mapping) | Self::Shared { mapping, .. } => mapping.start(),
+            Self::Heap(block) => Some(block.start),
+            Self::Private { mapping, .. } | Self::Shared { mapping, .. } => Some(mapping.start()),
+            Self::Device { allocation, .. } => allocation.mapped(),
         }
+    }
+
+    /// The GPU's side of the same bytes.
+    pub(super) fn gpu(&self) -> Option<&Allocation> {
+        match self {
+            Self::Heap(_) => None,
+            Self::Private { gpu, .. } | Self::Shared { gpu, .. } => gpu.as_ref(),
+            Self::Device { allocation, .. } => Some(allocation),
+        }
+    }
+
+    /// What the first byte's address is a multiple of, up to a page; a page where only the GPU has one.
+    pub(super) fn alignment(&self) -> u64 {
+        let page = limits::page_size();
+        let address = self.start().map_or(page, |start| start.addr().get() as u64);
+        page.min(1 << address.trailing_zeros())
     }
 
     /// Bytes of the whole allocation.
     pub(super) fn size(&self) -> u64 {
         match self {
             Self::Heap(block) => block.layout.size() as u64,
-            Self::Private(mapping) | Self::Shared { mapping, .. } => mapping.size() as u64,
+            Self::Private { mapping, .. } | Self::Shared { mapping, .. } => mapping.size() as u64,
+            Self::Device { allocation, .. } => allocation.recipe().allocation_size,
         }
     }
 
     pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
         match self {
             Self::Shared { fd, .. } => Some(fd.as_fd()),
-            Self::Heap(_) | Self::Private(_) => None,
+            Self::Heap(_) | Self::Private { .. } | Self::Device { .. } => None,
         }
     }
 
-    /// The Vulkan allocation of the same bytes.
-    pub(super) fn gpu(&self) -> Option<&Allocation> {
-        None
-    }
-
     pub(super) fn is_single_writer(&self) -> bool {
-        matches!(self, Self::Shared { single_writer: true, .. })
+        matches!(
+            self,
+            Self::Shared { single_writer: true, .. } | Self::Device { single_writer: true, .. }
+        )
     }
 }
 
@@ -156,7 +185,7 @@ pub(super) fn in_pages(
     if need.commit {
         commit_private(&mapping)?;
     }
-    Ok(Storage::Private(mapping))
+    Ok(Storage::Private { gpu: None, mapping })
 }
 
 /// A memory file: mapped writable first, then sealed, so that this mapping stays the only one that can write.
@@ -180,7 +209,7 @@ pub(super) fn shared(
     } else {
         memfd::seal_size(fd.as_fd())?;
     }
-    Ok(Storage::Shared { mapping, fd, single_writer })
+    Ok(Storage::Shared { gpu: None, mapping, fd, single_writer })
 }
 
 fn commit_private(mapping: &Mapping) -> Result<()> {

@@ -79,7 +79,7 @@ impl Allocation {
                 format!("{name} cannot share its memory with other processes"),
             ));
         }
-        let size = buffer_size(size, device)?;
+        let size = possible_size(size, device)?;
         let handles = if exportable { OPAQUE_FD } else { Default::default() };
         let mut made = Self::unbound(device, size, handles)?;
         let needs = made.needs(handles);
@@ -340,8 +340,13 @@ impl Drop for Allocation {
     }
 }
 
+/// Bytes of the VkBuffer of a buffer with `size` usable bytes.
+pub fn buffer_size(size: u64) -> u64 {
+    size.checked_next_multiple_of(UNIT).unwrap_or(u64::MAX)
+}
+
 /// `size` rounded up, if the device can have so much in one piece.
-fn buffer_size(size: u64, device: &Device) -> Result<u64> {
+fn possible_size(size: u64, device: &Device) -> Result<u64> {
     let (name, most) = (&device.info().name, device.info().max_allocation);
     size.checked_next_multiple_of(UNIT).filter(|size| (1..=most).contains(size)).ok_or_else(|| {
         let message = format!(
@@ -351,11 +356,6 @@ fn buffer_size(size: u64, device: &Device) -> Result<u64> {
         );
         Error::new(LAVA_ERROR_LIMIT, message).with_value(most)
     })
-}
-
-/// Size of a buffer of `size` usable bytes.
-pub(in crate::memory) fn rounded(size: u64) -> u64 {
-    size.next_multiple_of(UNIT)
 }
 
 /// Number, size and free bytes of a memory type's heap.

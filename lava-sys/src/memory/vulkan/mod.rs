@@ -23,7 +23,7 @@ mod tests;
 mod timeline;
 mod transfer;
 
-pub use allocation::{Allocation, Native};
+pub use allocation::{Allocation, Native, buffer_size};
 pub use device::{Device, REQUIRED};
 pub use gpus::{Gpus, Which, uuid_text};
 pub use info::{DeviceInfo, DeviceKind, Heap, PciAddress};
