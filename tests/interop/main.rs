@@ -1,0 +1,105 @@
+//! The code that doc/spec/interop.md shows: it is the text of the files here, it compiles, and Vulkan's runs.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use lava_tests::{Compiler, Language, library, root, skip};
+
+/// The shown files, and a header that each needs besides `lava.h`.
+const SHOWN: [(&str, &str); 4] = [
+    ("vulkan.c", "vulkan/vulkan.h"),
+    ("cuda.c", "cuda.h"),
+    ("opencl.c", "CL/cl_ext.h"),
+    ("opengl.c", "GL/glext.h"),
+];
+
+fn file(name: &str) -> PathBuf {
+    root().join("tests/interop").join(name)
+}
+
+/// The system's compiler, with CUDA's toolkit where it installs itself.
+fn compiler() -> Command {
+    let mut command = Compiler::SYSTEM.command(Language::C11);
+    command.args(["-isystem", "/usr/local/cuda/include"]);
+    command
+}
+
+fn has_header(name: &str) -> bool {
+    let check =
+        format!("echo '#include <{name}>' | cc -I /usr/local/cuda/include -E - >/dev/null 2>&1");
+    Command::new("sh").args(["-c", &check]).status().is_ok_and(|status| status.success())
+}
+
+fn assert_success(output: &Output, what: &str) {
+    let (said, errors) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{what}: {}\n{said}{errors}", output.status);
+}
+
+#[test]
+fn the_document_shows_the_files() {
+    let document = std::fs::read_to_string(root().join("doc/spec/interop.md")).expect("interop.md");
+    for (name, _) in SHOWN {
+        let code = std::fs::read_to_string(file(name)).expect("a shown file");
+        assert!(
+            document.contains(&format!("```c\n{code}```\n")),
+            "doc/spec/interop.md has no block that is tests/interop/{name}; make the two equal"
+        );
+    }
+}
+
+fn check(name: &str) {
+    let header = SHOWN.iter().find(|(shown, _)| *shown == name).expect("a shown file").1;
+    if !Compiler::SYSTEM.is_present() {
+        return skip("no C compiler: install gcc");
+    }
+    if !has_header(header) {
+        return skip(&format!("no {header} here"));
+    }
+    let output = compiler().arg("-fsyntax-only").arg(file(name)).output().expect("cc runs");
+    assert_success(&output, name);
+}
+
+#[test]
+fn the_code_for_vulkan_compiles() {
+    check("vulkan.c");
+}
+
+#[test]
+fn the_code_for_cuda_compiles() {
+    check("cuda.c");
+}
+
+#[test]
+fn the_code_for_opencl_compiles() {
+    check("opencl.c");
+}
+
+#[test]
+fn the_code_for_opengl_compiles() {
+    check("opengl.c");
+}
+
+#[test]
+fn vulkan_imports_what_lava_exports() {
+    if !Compiler::SYSTEM.is_present() || !has_header("vulkan/vulkan.h") {
+        return skip("no C compiler or no headers of Vulkan: install gcc and libvulkan-dev");
+    }
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let program = directory.path().join("vulkan_program");
+    let mut build = compiler();
+    build.arg(file("vulkan_program.c")).arg("-o").arg(&program).arg("-L").arg(&library().directory);
+    let output = build.args(["-llava", "-lvulkan"]).output().expect("cc runs");
+    assert_success(&output, "vulkan_program.c");
+    let run = Command::new(&program)
+        .env("LD_LIBRARY_PATH", &library().directory)
+        .env("VK_INSTANCE_LAYERS", "VK_LAYER_KHRONOS_validation")
+        .output();
+    let run = run.expect("the program starts");
+    if run.status.code() == Some(77) {
+        return skip(&format!("no Vulkan device: {}", String::from_utf8_lossy(&run.stderr)));
+    }
+    assert_success(&run, "vulkan_program");
+    let said = String::from_utf8_lossy(&run.stdout);
+    assert!(!said.contains("VUID") && !said.contains("Validation"), "{said}");
+}
