@@ -80,7 +80,8 @@ impl DevicePool {
 
     pub fn to_json(&self, pool: &Buffer) -> Value {
         json!({
-            "device": vulkan::device_uuid(pool).map(|uuid| hexadecimal(&uuid)),
+            "name": vulkan::device_name(pool),
+            "device_uuid": vulkan::device_uuid(pool).map(|uuid| hexadecimal(&uuid)),
             "sync": self.signals.name(),
             "staging": self.mirror.as_ref().map(|mirror| json!({
                 "memory": mirror.memory().name(),

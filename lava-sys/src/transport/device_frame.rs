@@ -2,7 +2,6 @@
 //! than its descriptor came.
 #![allow(dead_code, reason = "their users are being written")]
 
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::Released;
@@ -85,18 +84,6 @@ impl FrameCell {
         let next = signals.next();
         self.ready = next.value;
         Ok(next)
-    }
-
-    /// A descriptor of the semaphore that the frame's values belong to, for another API.
-    pub fn ready_fd(&self) -> Result<OwnedFd> {
-        match (self.side(), self.watch()) {
-            (Side::Producer { signals: Some(signals), .. }, _) => signals.export(),
-            (_, Some(watch)) => watch.duplicate_fd(),
-            _ => Err(Error::new(
-                LAVA_ERROR_NOT_FOUND,
-                "this frame has no semaphore: it is ready when it comes",
-            )),
-        }
     }
 
     /// Gives a frame back when `until` has reached `value`: the caller's GPU reads it until then. The handle is dead after it.

@@ -8,13 +8,13 @@
 //! and when the producer's process is dead, a survivor signals what the dead can no longer signal.
 #![allow(dead_code, reason = "their users are being written")]
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::error::{Hot, Result};
+use crate::memory::vulkan::Timeline;
 use crate::os::clock::Deadline;
-use crate::os::memfd;
 use crate::types::*;
 
 /// A counter that a GPU or the host raises, and that both can wait for.
@@ -28,6 +28,8 @@ pub trait Semaphore: Send + Sync {
     fn raw(&self) -> u64;
     /// A new descriptor of it for another process.
     fn export(&self) -> Result<OwnedFd>;
+    /// Itself, for other APIs, if it is Vulkan's.
+    fn timeline(&self) -> Option<&Timeline>;
 }
 
 /// What to wait for before a frame's memory is used, or what to signal when it is written.
@@ -114,8 +116,6 @@ impl Drop for Signals {
 /// The consumer's side of back end *timeline*.
 pub struct Watch {
     semaphore: Arc<dyn Semaphore>,
-    /// The same for other APIs, which import it themselves.
-    fd: OwnedFd,
     /// Highest value that a frame was announced with.
     highest: AtomicU64,
     /// The producer is gone.
@@ -131,10 +131,9 @@ impl std::fmt::Debug for Watch {
 }
 
 impl Watch {
-    pub fn new(semaphore: Arc<dyn Semaphore>, fd: OwnedFd) -> Self {
+    pub fn new(semaphore: Arc<dyn Semaphore>) -> Self {
         Self {
             semaphore,
-            fd,
             highest: AtomicU64::new(0),
             lost: AtomicBool::new(false),
             reached: AtomicU64::new(u64::MAX),
@@ -210,11 +209,6 @@ impl Watch {
             let _ = self.semaphore.signal(highest);
         }
     }
-
-    /// A descriptor of the semaphore that the caller may give to another API.
-    pub fn duplicate_fd(&self) -> Result<OwnedFd> {
-        memfd::duplicate(self.fd.as_fd())
-    }
 }
 
 /// Waits in slices, and stops when `given_up` says so (`LAVA_ERROR_PEER_LOST`).
@@ -279,12 +273,15 @@ pub(super) mod tests {
         fn export(&self) -> Result<OwnedFd> {
             Err(Error::new(LAVA_ERROR_UNSUPPORTED, "a fake"))
         }
+
+        fn timeline(&self) -> Option<&Timeline> {
+            None
+        }
     }
 
     fn watch() -> (Arc<Fake>, Watch) {
         let fake = Arc::<Fake>::default();
-        let fd = memfd::create("semaphore", 8, memfd::PageKind::Small).unwrap();
-        (Arc::clone(&fake), Watch::new(fake, fd))
+        (Arc::clone(&fake), Watch::new(fake))
     }
 
     const LONG: u64 = 20_000_000_000;
@@ -307,7 +304,6 @@ pub(super) mod tests {
         });
         assert!(watch.ready(0).semaphore.is_none());
         assert_eq!((watch.ready(3).value, watch.ready(3).semaphore.unwrap().raw()), (3, 7));
-        assert!(watch.duplicate_fd().is_ok());
     }
 
     #[test]

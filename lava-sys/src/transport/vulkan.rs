@@ -1,14 +1,13 @@
 //! Transport `vulkan`: the pool is one GPU allocation, exported once for each consumer and imported once by each. Rings
 //! and alarms are those of [`super::shm`].
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::ready::{Semaphore, Signals, Watch};
 use crate::error::{Error, Result};
-use crate::memory::vulkan::Timeline;
+use crate::memory::vulkan::{self, Device, Timeline};
 use crate::memory::{Buffer, MemoryContext};
-use crate::os::memfd;
 use crate::types::*;
 use crate::wire::Recipe;
 
@@ -19,39 +18,50 @@ pub struct Exported {
     pub recipe: Recipe,
 }
 
-fn missing() -> Error {
-    Error::new(LAVA_ERROR_UNSUPPORTED, "this build has no GPU support")
+/// A buffer in GPU memory with a descriptor for one consumer. Its owner exports once for each: what comes of exporting
+/// an import again depends on the driver.
+pub fn export(buffer: &Buffer) -> Result<Exported> {
+    let recipe = buffer.recipe().ok_or_else(|| {
+        Error::new(
+            LAVA_ERROR_UNSUPPORTED,
+            "this buffer in GPU memory cannot be shared: allocate it with LAVA_BUFFER_SHAREABLE",
+        )
+    })?;
+    Ok(Exported { fd: buffer.export_fd()?, recipe: bytemuck::cast(recipe) })
 }
 
-/// A new descriptor of a buffer in GPU memory, for one consumer: what one exported twice from an import holds is not
-/// what was put in, on some drivers.
-pub fn export(_buffer: &Buffer) -> Result<Exported> {
-    Err(missing())
+/// The GPU that a buffer lies on; None: host memory.
+pub fn device_uuid(buffer: &Buffer) -> Option<[u8; 16]> {
+    buffer.device().map(|device| device.info().device_uuid)
 }
 
-/// The GPU that a buffer lies on.
-pub fn device_uuid(_buffer: &Buffer) -> Option<[u8; 16]> {
-    None
+/// What people call it.
+pub fn device_name(buffer: &Buffer) -> Option<&str> {
+    buffer.device().map(|device| device.info().name.as_str())
 }
 
 /// The memory that a producer sent, as it is there.
-pub fn import(_exported: Exported, _size: u64, _context: &MemoryContext) -> Result<Buffer> {
-    Err(missing())
+pub fn import(exported: Exported, size: u64, context: &MemoryContext) -> Result<Buffer> {
+    let recipe: vulkan::Recipe = bytemuck::cast(exported.recipe);
+    Buffer::from_peer_device(exported.fd, &recipe, size, context)
+}
+
+fn device(pool: &Buffer) -> Result<&Arc<Device>> {
+    pool.device().ok_or_else(|| Error::new(LAVA_ERROR_INTERNAL, "the pool has no GPU"))
 }
 
 /// The semaphore of a new channel with its pool in GPU memory.
-pub fn signals(_pool: &Buffer) -> Result<Signals> {
-    Err(missing())
+pub fn signals(pool: &Buffer) -> Result<Signals> {
+    let device = device(pool)?;
+    let shared = device.info().timeline_exportable;
+    let timeline = Timeline::new(device, shared)
+        .map_err(|error| error.context("the semaphore of the channel's frames"))?;
+    Ok(Signals::new(Arc::new(timeline), shared))
 }
 
 /// The semaphore of a producer, on the device of its pool.
 pub fn watch(pool: &Buffer, fd: OwnedFd) -> Result<Watch> {
-    let kept = memfd::duplicate(fd.as_fd())?;
-    Ok(Watch::new(import_semaphore(pool, fd)?, kept))
-}
-
-fn import_semaphore(_pool: &Buffer, _fd: OwnedFd) -> Result<Arc<dyn Semaphore>> {
-    Err(missing())
+    Ok(Watch::new(Arc::new(Timeline::import(device(pool)?, fd)?)))
 }
 
 impl Semaphore for Timeline {
@@ -73,5 +83,9 @@ impl Semaphore for Timeline {
 
     fn export(&self) -> Result<OwnedFd> {
         self.export()
+    }
+
+    fn timeline(&self) -> Option<&Timeline> {
+        Some(self)
     }
 }

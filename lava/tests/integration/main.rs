@@ -9,6 +9,7 @@ mod channels;
 mod contexts;
 mod devices;
 mod frames;
+mod gpu_channels;
 mod policies;
 mod processes;
 mod sent_buffers;

@@ -2,18 +2,22 @@
 
 use lava::*;
 
+use crate::gpu_channels;
 use crate::support::{PATIENCE, Place, Process, next, pattern};
 
 /// What a child process does.
 type Role = fn(&Context);
 
-const ROLES: [(&str, Role); 6] = [
+const ROLES: [(&str, Role); 9] = [
     ("consume", consume),
     ("produce", produce),
     ("hold", hold),
     ("produce and stop", produce_and_stop),
     ("read buffer", read_buffer),
     ("stream", stream),
+    ("consume gpu", gpu_channels::consume_by),
+    ("produce gpu and stop", gpu_channels::produce_and_stop),
+    ("hold gpu", gpu_channels::hold),
 ];
 
 /// The child's beginning, started by `Place::child` only.

@@ -46,11 +46,17 @@ impl Place {
 
     /// Starts a function of `processes::ROLES` in a new process that meets here.
     pub(crate) fn child(&self, role: &str) -> Process {
+        self.child_with(role, &[])
+    }
+
+    /// As [`Self::child`], with more variables in its environment.
+    pub(crate) fn child_with(&self, role: &str, variables: &[(&str, &str)]) -> Process {
         let program = std::env::current_exe().unwrap();
         let child = Command::new(program)
             .args(["--ignored", "--exact", "--nocapture", "processes::child"])
             .env("LAVA_TEST_ROLE", role)
             .env("LAVA_RUNTIME_DIR", self.path())
+            .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
