@@ -26,6 +26,8 @@ pub const VERSION: u16 = 2;
 pub const MAGIC: u32 = 0x6176_616c;
 /// Bytes of the text fields of messages.
 pub const TEXT: usize = 256;
+/// Bytes of a producer's reasons: why it chose a transport, or why none will do.
+pub const REASON: usize = 512;
 /// Bytes of a location in messages.
 pub const LOCATION_TEXT: usize = 384;
 /// Bytes of a channel name in messages, padded with NUL.
@@ -159,8 +161,8 @@ pub struct Welcome {
     pub features: u32,
     /// One of [`ready`].
     pub ready: u32,
-    /// Why the pool's memory is what it is, or why the consumer is refused.
-    pub reason: [u8; TEXT],
+    /// Why this transport, or why the consumer is refused.
+    pub reason: [u8; REASON],
     pub location: [u8; LOCATION_TEXT],
     /// Of the pool, with transport `vulkan`; zeros otherwise.
     pub recipe: Recipe,
@@ -369,8 +371,8 @@ const _: () = {
     assert!(size_of::<Hello>() == 760);
     assert!(offset_of!(Hello, device_uuid) == 480);
     assert!(size_of::<Recipe>() == 64);
-    assert!(size_of::<Welcome>() == 784);
-    assert!(offset_of!(Welcome, recipe) == 720);
+    assert!(size_of::<Welcome>() == 1040);
+    assert!(offset_of!(Welcome, recipe) == 976);
     assert!(size_of::<Attach>() == 24);
     assert!(size_of::<Detach>() == 24);
     assert!(size_of::<Buffer>() == 112);

@@ -58,7 +58,7 @@ impl Trap {
         let mut message = Bytes::new(raw::WELCOME, raw::WELCOME_SIZE, 3);
         message.u32(20, 1).u32(24, policy).u32(28, CAPACITY).u32(32, QUEUE).u32(36, RELEASES);
         message.u64(40, STRIDE).u64(48, STRIDE).u64(56, STRIDE * u64::from(CAPACITY));
-        message.u32(64, 1).u32(68, 1).put(336, self.location.as_bytes());
+        message.u32(64, 1).u32(68, 1).put(592, self.location.as_bytes());
         message
     }
 
@@ -177,19 +177,19 @@ fn welcome(place: &Place) -> Played {
                 message.u16(6, kind);
             });
         }
-        for size in [0, 16, 720, 783, 785, u32::MAX] {
+        for size in [0, 16, 784, 1039, 1041, u32::MAX] {
             found("size", &|message| {
                 message.u32(8, size);
             });
         }
-        for size in [1, 16, 720, 760, 783, 785, 1024, 1025, 100_000] {
+        for size in [1, 16, 760, 784, 1024, 1039, 1041, 2048, 2049, 100_000] {
             found("length", &|message| message.0.resize(size, 0));
         }
         found("no location", &|message| {
-            message.put(336, &[0; 384]);
+            message.put(592, &[0; 384]);
         });
         found("location of garbage", &|message| {
-            message.put(336, &[0xff; 384]);
+            message.put(592, &[0xff; 384]);
         });
         for count in [0, 1, 2, 4, 5, 250, 253] {
             let files = vec![trap.lines.borrow(); count];
@@ -198,7 +198,7 @@ fn welcome(place: &Place) -> Played {
         // A refusal is a refusal, whatever its number.
         for status in [-1, -202, -7, -9999, i32::MIN, 1, i32::MAX] {
             let mut message = good.clone();
-            message.u32(16, status as u32).put(80, &[0xfe; 256]);
+            message.u32(16, status as u32).put(80, &[0xfe; 512]);
             let error = spring(context, listener, LONG, |socket| answer(&socket, &message.0, &[]));
             let kinds = [ErrorKind::Refused, ErrorKind::Permission, ErrorKind::Requirement];
             assert!(kinds.contains(&error.kind()), "status {status}: {error:?}");

@@ -239,3 +239,134 @@ impl Producer {
         shared.staging.refuse(reason);
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::consumer::{self, Consumer};
+    use super::super::context::{self, Context};
+    use super::super::producer;
+    use super::*;
+    use crate::memory::vulkan::{Allowed, testing};
+
+    const SIZE: usize = 5000;
+
+    /// A producer on a GPU, and where it is found. None where there is no GPU.
+    fn world() -> Option<(tempfile::TempDir, Producer)> {
+        testing::device()?;
+        let place = tempfile::tempdir().unwrap();
+        let options = producer::Options {
+            policy: LAVA_POLICY_BLOCK,
+            max_frame_size: 0,
+            capacity: 4,
+            queue_length: 0,
+            memory: Memory::Device,
+            fallback: Vec::new(),
+            flags: LAVA_PRODUCER_REQUIRE_MEMORY,
+            max_consumers: 0,
+            alignment: 0,
+            numa_node: None,
+            require_transports: 0,
+            device_uuid: [0; 16],
+        };
+        let producer = Producer::create(&context(&place, Allowed::All), "gpu", &options).unwrap();
+        Some((place, producer))
+    }
+
+    fn context(place: &tempfile::TempDir, allowed: Allowed) -> Arc<Context> {
+        let directory = place.path().to_str().unwrap().to_owned();
+        let options = context::Options {
+            runtime_directory: Some(directory),
+            vulkan: Some(allowed),
+            ..context::Options::default()
+        };
+        Context::create(options).unwrap()
+    }
+
+    fn open(place: &tempfile::TempDir, allowed: Allowed) -> Result<Consumer> {
+        let options = consumer::Options {
+            flags: 0,
+            timeout_ns: 0,
+            require_transports: 0,
+            max_copies: None,
+            producer: None,
+            memory: Memory::Auto,
+            device_uuid: [0; 16],
+        };
+        Consumer::create(&context(place, allowed), "gpu", &options)
+    }
+
+    const SECOND: u64 = 1_000_000_000;
+
+    /// Whichever back end the device allows: nobody sees a frame as ready before its work is done.
+    #[test]
+    fn a_frame_is_ready_when_its_gpu_work_is() {
+        let Some((place, mut producer)) = world() else { return };
+        let mut consumer = open(&place, Allowed::All).unwrap();
+        let mut loan = producer.loan(SIZE as u64, SECOND).unwrap();
+        let first = loan.cell_mut().next_ready().unwrap();
+        let next = loan.cell_mut().next_ready().unwrap();
+        assert_eq!((first.value, next.value), (1, 2));
+        let work = next.semaphore.unwrap();
+        let shared = producer.device.as_ref().unwrap().signals.is_shared();
+        if shared {
+            producer.send(loan, SECOND).unwrap();
+            let frame = consumer.receive(SECOND).unwrap();
+            let ready = frame.cell().ready();
+            assert_eq!((ready.value, ready.semaphore.is_some()), (2, true));
+            assert_eq!(frame.cell().wait_ready(0), Err(LAVA_WOULD_BLOCK));
+            assert_eq!(frame.cell().wait_ready(1000), Err(LAVA_TIMED_OUT));
+            work.signal(2).unwrap();
+            assert_eq!(frame.cell().wait_ready(SECOND), Ok(()));
+        } else {
+            assert_eq!(producer.send(loan, 0), Err(LAVA_WOULD_BLOCK));
+            assert_eq!(producer.send(loan, 1_000_000), Err(LAVA_TIMED_OUT), "still the caller's");
+            assert!(consumer.receive(0).is_err(), "nobody sees it");
+            work.signal(2).unwrap();
+            producer.send(loan, SECOND).unwrap();
+            let frame = consumer.receive(SECOND).unwrap();
+            assert_eq!(frame.cell().ready().value, 0);
+            assert_eq!(frame.cell().wait_ready(0), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_frame_is_staged_when_its_gpu_work_is_done() {
+        let Some((place, mut producer)) = world() else { return };
+        let mut staged = open(&place, Allowed::Off).unwrap();
+        let mut loan = producer.loan(SIZE as u64, SECOND).unwrap();
+        let ready = loan.cell_mut().next_ready().unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                std::thread::sleep(std::time::Duration::from_millis(50));
+                ready.semaphore.unwrap().signal(ready.value).unwrap();
+            });
+            producer.send(loan, 20 * SECOND).unwrap();
+        });
+        let frame = staged.receive(SECOND).unwrap();
+        assert_eq!((frame.cell().ready_value(), frame.cell().wait_ready(0)), (0, Ok(())));
+        assert!(!frame.cell().data().is_null());
+    }
+
+    #[test]
+    fn a_copy_that_fails_costs_the_staged_consumers_only_and_is_told() {
+        let Some((place, mut producer)) = world() else { return };
+        let mut direct = open(&place, Allowed::All).unwrap();
+        let mut staged = open(&place, Allowed::Off).unwrap();
+        producer.send_bytes(&[1; SIZE], SECOND).unwrap();
+        // As a lost device would have it.
+        producer.device.as_mut().unwrap().mirror = None;
+        producer.send_bytes(&[2; SIZE], SECOND).unwrap();
+        producer.send_bytes(&[3; SIZE], SECOND).unwrap();
+        for sequence in 0..3 {
+            let frame = direct.receive(SECOND).unwrap();
+            assert_eq!(frame.cell().info().sequence, sequence);
+        }
+        assert!(staged.receive(SECOND).is_ok(), "what was copied before");
+        assert_eq!(staged.receive(SECOND).unwrap_err(), LAVA_ERROR_PEER_LOST);
+        let error = open(&place, Allowed::Off).unwrap_err();
+        assert_eq!(error.status, LAVA_ERROR_REQUIREMENT);
+        assert!(error.message.contains("can no longer be copied"), "{error}");
+        assert_eq!(producer.connection_count(), 1);
+    }
+}

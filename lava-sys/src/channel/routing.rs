@@ -118,7 +118,7 @@ fn why(transport: Transport, ends: &Ends<'_>) -> String {
 /// Why a consumer does not get the pool's GPU memory itself.
 fn no_gpu(ends: &Ends<'_>) -> String {
     match ends.no_import {
-        Some(reason) => format!("the consumer cannot import the pool's GPU memory ({reason})"),
+        Some(reason) => format!("the consumer cannot import it ({reason})"),
         None if ends.consumer_wants == Wants::Host => "the consumer wants host memory".into(),
         None => "the pool is GPU memory".into(),
     }

@@ -28,7 +28,7 @@ pub(crate) const RETIRE: u16 = 10;
 
 /// Bytes of the messages.
 pub(crate) const HELLO_SIZE: usize = 760;
-pub(crate) const WELCOME_SIZE: usize = 784;
+pub(crate) const WELCOME_SIZE: usize = 1040;
 pub(crate) const ATTACH_SIZE: usize = 24;
 pub(crate) const PLAIN_SIZE: usize = 16;
 pub(crate) const DETACH_SIZE: usize = 24;
@@ -85,7 +85,7 @@ impl Bytes {
 }
 
 /// Where the recipe of GPU memory lies in a welcome and in a buffer.
-pub(crate) const WELCOME_RECIPE: usize = 720;
+pub(crate) const WELCOME_RECIPE: usize = 976;
 pub(crate) const BUFFER_RECIPE: usize = 48;
 
 /// A recipe that could be right, on a GPU that nobody has.
