@@ -28,6 +28,8 @@ pub const MAGIC: u32 = 0x6176_616c;
 pub const TEXT: usize = 256;
 /// Bytes of a producer's reasons: why it chose a transport, or why none will do.
 pub const REASON: usize = 512;
+/// Room for any message of fixed size, and for some that are too long.
+pub const MESSAGE_MAX: usize = 2048;
 /// Bytes of a location in messages.
 pub const LOCATION_TEXT: usize = 384;
 /// Bytes of a channel name in messages, padded with NUL.
@@ -371,7 +373,7 @@ const _: () = {
     assert!(size_of::<Hello>() == 760);
     assert!(offset_of!(Hello, device_uuid) == 480);
     assert!(size_of::<Recipe>() == 64);
-    assert!(size_of::<Welcome>() == 1040);
+    assert!(size_of::<Welcome>() == 1040 && size_of::<Welcome>() < MESSAGE_MAX);
     assert!(offset_of!(Welcome, recipe) == 976);
     assert!(size_of::<Attach>() == 24);
     assert!(size_of::<Detach>() == 24);

@@ -314,7 +314,7 @@ pub fn check_geometry(welcome: &wire::Welcome) -> Result<()> {
 
 /// The next message; None if the producer hung up or does not answer in time.
 fn answer(socket: BorrowedFd<'_>, deadline: Deadline) -> Result<Option<(Vec<u8>, Vec<OwnedFd>)>> {
-    let mut buffer = vec![0; 2048];
+    let mut buffer = vec![0; wire::MESSAGE_MAX];
     loop {
         if !socket::wait_readable(socket, deadline)? {
             return Ok(None);

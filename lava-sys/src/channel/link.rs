@@ -330,7 +330,7 @@ impl Source for Link {
     }
 
     fn ready(&mut self, turn: &mut Turn<'_>) -> Next {
-        let mut buffer = [0; 1024];
+        let mut buffer = [0; wire::MESSAGE_MAX];
         let step = match socket::receive(self.socket.as_fd(), &mut buffer) {
             Ok(Received::Nothing) => return Next::Keep,
             Ok(Received::End) => Ok(Step::End),

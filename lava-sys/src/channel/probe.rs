@@ -31,7 +31,7 @@ fn ask(context: &Context, peer: &Location) -> Rendezvous {
     else {
         return Rendezvous::Silent;
     };
-    let mut buffer = [0; 1024];
+    let mut buffer = [0; wire::MESSAGE_MAX];
     let answered = check_user(socket.as_fd()).is_ok()
         && socket::wait_readable(socket.as_fd(), deadline).unwrap_or(false)
         && matches!(socket::receive(socket.as_fd(), &mut buffer),
