@@ -6,12 +6,16 @@
 #![allow(dead_code, unused_imports, reason = "their users are being written")]
 
 mod allocation;
+#[cfg(test)]
+mod application_tests;
 mod device;
 mod failure;
 mod gpus;
 mod import;
 mod info;
 mod instance;
+#[cfg(test)]
+mod lifetime_tests;
 mod memory_types;
 mod queues;
 mod recipe;

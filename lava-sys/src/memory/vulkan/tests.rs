@@ -2,10 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 use std::os::fd::{AsRawFd as _, OwnedFd};
-use std::process::Command;
 use std::sync::Arc;
 
-use super::testing::{device, gpus};
+use super::testing::{alone, device, gpus, is_alone};
 use super::*;
 use crate::error::{Error, Result};
 use crate::log::Log;
@@ -79,29 +78,19 @@ fn vulkan_can_be_off() {
     assert!(error.message.contains("LAVA_VULKAN"), "{error}");
 }
 
-/// The loader reads its variables once a process, so this test runs itself once more in one of its own.
+/// The loader reads its variables once a process.
 #[test]
 fn absence_of_drivers_is_an_error_that_says_what_to_do() {
-    const CHILD: &str = "LAVA_TEST_NO_DRIVER";
-    if std::env::var_os(CHILD).is_some() {
-        let error = gpus().list().unwrap_err();
-        assert_eq!(error.status, LAVA_ERROR_DEVICE);
-        let expected = ["no Vulkan loader", "VK_DRIVER_FILES is \"/nowhere/icd.json\""];
-        assert!(expected.iter().any(|words| error.message.contains(words)), "{error}");
-        return assert!(error.message.contains("install"), "{error}");
+    const NAME: &str = "memory::vulkan::tests::absence_of_drivers_is_an_error_that_says_what_to_do";
+    if !is_alone(NAME) {
+        let nowhere = "/nowhere/icd.json";
+        return alone(NAME, &[("VK_DRIVER_FILES", nowhere), ("VK_ICD_FILENAMES", nowhere)]);
     }
-    let child = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "memory::vulkan::tests::absence_of_drivers_is_an_error_that_says_what_to_do",
-        ])
-        .env(CHILD, "1")
-        .env("VK_DRIVER_FILES", "/nowhere/icd.json")
-        .env("VK_ICD_FILENAMES", "/nowhere/icd.json")
-        .output()
-        .unwrap();
-    let output = String::from_utf8_lossy(&child.stdout);
-    assert!(child.status.success() && output.contains("1 passed"), "{output}");
+    let error = gpus().list().unwrap_err();
+    assert_eq!(error.status, LAVA_ERROR_DEVICE);
+    let expected = ["no Vulkan loader", "VK_DRIVER_FILES is \"/nowhere/icd.json\""];
+    assert!(expected.iter().any(|words| error.message.contains(words)), "{error}");
+    assert!(error.message.contains("install"), "{error}");
 }
 
 #[test]
