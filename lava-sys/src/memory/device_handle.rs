@@ -242,6 +242,31 @@ mod tests {
         Buffer::discard_export(&handle);
     }
 
+    /// Pinned host memory is used in place by the GPUs of all processes that may write to it, and of no other.
+    #[test]
+    fn pinned_memory_is_used_in_place_where_it_may_be_written() {
+        let Some(device) = testing::device() else { return };
+        let (one, two) = (context(Allowed::All), context(Allowed::All));
+        for context in [&one, &two] {
+            context.gpus().open(super::vulkan::Which::Best).unwrap();
+        }
+        for flags in [LAVA_BUFFER_SHAREABLE, WRITABLE] {
+            let asked = request(Memory::Pinned, 1 << 16, flags | LAVA_BUFFER_REQUIRE);
+            let pinned = Buffer::allocate(&asked, &one).unwrap();
+            let handle = pinned.export().unwrap();
+            let imported = Buffer::import(&handle, &two).unwrap();
+            Buffer::discard_export(&handle);
+            let possible = device.info().host_import;
+            assert_eq!(pinned.gpu().is_some(), possible, "{}", pinned.reason());
+            assert_eq!(imported.gpu().is_some(), possible && flags == WRITABLE);
+            let asked = request(Memory::Device, 1 << 16, LAVA_BUFFER_REQUIRE);
+            let on_device = Buffer::allocate(&asked, &two).unwrap();
+            pinned.fill(0, 1 << 16, 5).unwrap();
+            Buffer::copy(&on_device, 0, &imported, 0, 1 << 16).unwrap();
+            assert_eq!(first_bytes(&on_device), [5; 4]);
+        }
+    }
+
     #[test]
     fn a_private_buffer_has_no_handle() {
         if testing::device().is_none() {

@@ -6,6 +6,7 @@ use super::attached::Attached;
 use super::buffer::{Buffer, next_id};
 use super::device_handle;
 use super::kind::Memory;
+use super::pinned::show_to_gpu;
 use super::request::MemoryContext;
 use super::standard::describe;
 use super::storage::{Storage, length};
@@ -69,7 +70,7 @@ impl Buffer {
         let buffer = if handle.kind == LAVA_HANDLE_VULKAN_OPAQUE_FD {
             device_handle::import(handle, context)
         } else {
-            import_file(handle)
+            import_file(handle, context)
         }
         .map_err(|error| not_as_claimed(handle.fd, error))?;
         context.log.info(|| {
@@ -95,11 +96,16 @@ impl Buffer {
 }
 
 /// The buffer behind a memory file.
-fn import_file(handle: &lava_buffer_handle) -> Result<Buffer> {
+fn import_file(handle: &lava_buffer_handle, context: &MemoryContext) -> Result<Buffer> {
     let claim = check_handle(handle).map_err(|error| error.context("lava_buffer_handle"))?;
     // SAFETY: not negative, and borrowed for this call by the header's contract; a closed one gives EBADF.
     let borrowed = unsafe { BorrowedFd::borrow_raw(handle.fd) };
-    open(memfd::duplicate(borrowed)?, claim)
+    let mut buffer = open(memfd::duplicate(borrowed)?, claim)?;
+    if claim.memory == Memory::Pinned && !claim.single_writer {
+        let told = show_to_gpu(&mut buffer.storage, [0; 16], context);
+        buffer.reason += &told.unwrap_or_default();
+    }
+    Ok(buffer)
 }
 
 /// What can be wrong in a handle of either kind without a look at the descriptor.

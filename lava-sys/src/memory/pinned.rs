@@ -28,7 +28,7 @@ pub(super) fn allocate(need: &Need, context: &MemoryContext) -> Attempt {
     };
     let mut storage = small_pages(need, &prepare)?;
     let mut what = format!("locked {}", describe(&storage));
-    if let Some(told) = show_to_gpu(&mut storage, need, context) {
+    if let Some(told) = show_to_gpu(&mut storage, need.device_uuid, context) {
         what += &told;
     }
     Ok(Made {
@@ -42,13 +42,19 @@ pub(super) fn allocate(need: &Need, context: &MemoryContext) -> Attempt {
 
 /// Lets a GPU use the pages in place, so that it copies from and to them without a detour: the GPU that was named, else
 /// the best of those that are open. Tells what came of it; `None` if there is no GPU to think of.
-fn show_to_gpu(storage: &mut Storage, need: &Need, context: &MemoryContext) -> Option<String> {
+///
+/// Only where this process may write: drivers refuse pages that are mapped read-only.
+pub(super) fn show_to_gpu(
+    storage: &mut Storage,
+    named: [u8; 16],
+    context: &MemoryContext,
+) -> Option<String> {
     let (mapping, gpu) = match storage {
         Storage::Private { mapping, gpu } | Storage::Shared { mapping, gpu, .. } => (mapping, gpu),
         Storage::Heap(_) | Storage::Device { .. } => return None,
     };
-    let device = if need.device_uuid != [0; 16] {
-        context.gpus().open(Which::Uuid(need.device_uuid))
+    let device = if named != [0; 16] {
+        context.gpus().open(Which::Uuid(named))
     } else {
         Ok(context.gpus().opened().into_iter().min_by_key(|device| device.info().kind)?)
     };

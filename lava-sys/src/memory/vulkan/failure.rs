@@ -76,3 +76,22 @@ pub(super) fn out_of_memory(
     )
     .with_value(size)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_device_is_told_with_its_numbers() {
+        let full = vk::Result::ERROR_OUT_OF_DEVICE_MEMORY;
+        let error = out_of_memory(full, 3 << 30, (1, 8 << 30, Some(1 << 30)));
+        assert_eq!((error.status, error.vk, error.value), (LAVA_ERROR_OUT_OF_MEMORY, -2, 3 << 30));
+        for words in
+            ["3 GiB", "heap 1 of 8 GiB", "1 GiB of it free", "VK_ERROR_OUT_OF_DEVICE_MEMORY"]
+        {
+            assert!(error.message.contains(words), "{error}");
+        }
+        let silent = out_of_memory(full, 1, (0, 8 << 30, None));
+        assert!(silent.message.contains("does not tell"), "{silent}");
+    }
+}

@@ -313,3 +313,20 @@ fn text(characters: &[c_char]) -> String {
         characters.iter().map(|character| *character as u8).take_while(|byte| *byte != 0).collect();
     String::from_utf8_lossy(&bytes).into_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_card_is_better_than_a_chip_and_anything_than_the_cpu() {
+        use DeviceKind::*;
+        assert!([Discrete, Integrated, Virtual, Other, Cpu].is_sorted());
+    }
+
+    #[test]
+    fn drivers_text_ends_at_its_nul_or_at_the_end() {
+        assert_eq!(text(&[b'a' as c_char, 0, b'b' as c_char]), "a");
+        assert_eq!(text(&[b'a' as c_char; 3]), "aaa");
+    }
+}

@@ -86,7 +86,15 @@ impl Instance {
         };
         let functions = ash::StaticFn { get_instance_proc_addr };
         let handle = vk::Instance::from_raw(application.instance as u64);
-        // SAFETY: the handle is alive and belongs to the function, as ApplicationDevice demands.
+        // SAFETY: the handle is alive and belongs to the function, as ApplicationDevice demands; the name ends with NUL.
+        let newer =
+            unsafe { get_instance_proc_addr(handle, c"vkGetPhysicalDeviceProperties2".as_ptr()) };
+        if newer.is_none() {
+            return Err(Error::argument(
+                "the application's Vulkan instance was not made for Vulkan 1.2: set apiVersion",
+            ));
+        }
+        // SAFETY: as above.
         let raw = unsafe { ash::Instance::load(&functions, handle) };
         Ok(Arc::new(Self { raw, own: false, fork: ForkGuard::new()? }))
     }

@@ -164,10 +164,6 @@ impl Timeline {
     pub fn device(&self) -> &Arc<Device> {
         &self.device
     }
-
-    pub(super) fn handle(&self) -> vk::Semaphore {
-        self.raw
-    }
 }
 
 impl fmt::Debug for Timeline {
