@@ -42,7 +42,7 @@ impl Place {
 
     fn command<I: AsRef<OsStr>>(&self, arguments: &[I]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lava"));
-        for name in ["LAVA_LOG", "LAVA_SCOPE", "LAVA_SPIN_NS"] {
+        for name in ["LAVA_LOG", "LAVA_SCOPE", "LAVA_SPIN_NS", "LAVA_VULKAN"] {
             command.env_remove(name);
         }
         command.args(arguments).env("LAVA_RUNTIME_DIR", self.runtime.path());
