@@ -127,7 +127,6 @@ impl Buffer {
     }
 
     /// A descriptor of shareable device memory for another process: a new one with each call.
-    #[allow(dead_code, reason = "for channels and the C ABI")]
     pub fn export_fd(&self) -> Result<OwnedFd> {
         match &self.storage {
             Storage::Device { allocation, .. } => allocation.export(),
@@ -136,7 +135,7 @@ impl Buffer {
     }
 
     /// Raw Vulkan handles of its bytes, for an application that uses Vulkan itself.
-    #[allow(dead_code, reason = "for channels and the C ABI")]
+    #[allow(dead_code, reason = "for the C ABI")]
     pub fn native(&self) -> Option<Native> {
         let native = self.gpu()?.native();
         Some(Native { offset: native.offset + self.offset, size: self.size, ..native })

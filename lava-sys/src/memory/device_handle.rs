@@ -113,7 +113,6 @@ fn open(
 impl Buffer {
     /// The device memory that a peer sent for a pool or a buffer of `size` usable bytes: read-only here by lava's own
     /// rule; a GPU has no such rule, so a peer that breaks it cannot be stopped.
-    #[allow(dead_code, reason = "for channels")]
     pub fn from_peer_device(
         fd: OwnedFd,
         recipe: &Recipe,

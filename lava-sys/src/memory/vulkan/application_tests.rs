@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use ash::vk::{self, Handle as _};
 
+use super::device::REQUIRED;
 use super::*;
 use crate::error::Result;
 use crate::log::Log;

@@ -3,8 +3,6 @@
 //! Vulkan is loaded at run time and may be absent; nothing is loaded before the first device is asked for. In a forked
 //! child nothing of it is called, and what it holds there is leaked: drivers do not survive `fork`.
 
-#![allow(dead_code, unused_imports, reason = "their users are being written")]
-
 mod allocation;
 #[cfg(test)]
 mod application_tests;
@@ -28,11 +26,13 @@ mod timeline;
 mod transfer;
 
 pub use allocation::{Allocation, Native, buffer_size};
-pub use device::{Device, REQUIRED};
+pub use device::Device;
 pub use gpus::{Gpus, Which, uuid_text};
-pub use info::{DeviceInfo, DeviceKind, Heap, PciAddress};
+pub use info::{DeviceInfo, DeviceKind, Heap};
 pub use memory_types::Kind;
 pub use recipe::Recipe;
 pub use settings::{Allowed, ApplicationDevice, GpuSettings, QueueLock};
 pub use timeline::Timeline;
-pub use transfer::{Method, Shape, copy_across};
+pub use transfer::copy_across;
+#[allow(unused_imports, reason = "for measurements")]
+pub use transfer::{Method, Shape};

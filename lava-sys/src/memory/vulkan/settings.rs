@@ -40,7 +40,7 @@ impl Allowed {
 /// of it.
 ///
 /// Whoever makes one promises: the handles are alive, belong together, and outlive everything that is made with them;
-/// the device was made with what [`super::REQUIRED`] lists; nobody else submits to the queue without the lock.
+/// the device was made with what [`super::device::REQUIRED`] lists; nobody else submits to the queue without the lock.
 #[derive(Debug, Clone, Copy)]
 pub struct ApplicationDevice {
     pub instance: usize,

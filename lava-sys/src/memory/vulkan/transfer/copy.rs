@@ -9,6 +9,7 @@ use crate::error::Result;
 
 /// How to copy within a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[allow(dead_code, reason = "all but the first are for measurements")]
 pub enum Method {
     /// Whatever is faster.
     #[default]
