@@ -23,7 +23,7 @@ struct State {
     /// The last one given back is taken first: its staging memory is in the cache.
     free: Vec<Lane>,
     made: usize,
-    /// Lanes whose work the device did not finish. Never reused.
+    /// Lanes whose work the device did not finish in time. While there is one, nothing new is begun.
     stuck: Vec<Lane>,
 }
 
@@ -33,11 +33,13 @@ impl Lanes {
         device.check_fork()?;
         let mut state = self.lock();
         loop {
-            if !state.stuck.is_empty() {
+            let State { free, stuck, .. } = &mut *state;
+            free.extend(stuck.extract_if(.., |lane| lane.is_idle(&device.raw)));
+            if !stuck.is_empty() {
                 return Err(Error::new(
                     LAVA_ERROR_DEVICE,
                     format!(
-                        "device {} is lost or hangs: it did not finish an earlier transfer; make a new context",
+                        "device {} hangs: an earlier transfer, or what was queued before it, is not done yet",
                         device.info().name
                     ),
                 ));

@@ -19,7 +19,8 @@ mod staging;
 mod tests;
 mod wait;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use ash::vk;
 
@@ -38,12 +39,18 @@ pub use self::shader::Shape;
 /// Bytes of the largest submission. What is longer is cut, so that no wait has to outlast more than this.
 const SUBMISSION: u64 = 4 << 30;
 
+/// How long one submission may take. A card behind a single PCIe lane needs some seconds for the largest; what is not
+/// done in a minute hangs.
+const LIMIT: Duration = Duration::from_secs(60);
+
 /// What a device keeps for transfers. Empty until the first one.
 #[derive(Default)]
 pub(super) struct Transfer {
     lanes: Lanes,
     /// One of each shape that was asked for: there is one, but in measurements.
     shaders: Mutex<Vec<(Shape, CopyShader)>>,
+    /// Another limit than [`LIMIT`], for tests.
+    limit: OnceLock<Duration>,
 }
 
 impl Transfer {
@@ -62,6 +69,10 @@ impl Transfer {
             unsafe { shader.destroy(raw) };
         }
         true
+    }
+
+    fn limit(&self) -> Duration {
+        *self.limit.get().unwrap_or(&LIMIT)
     }
 
     fn shader(&self, device: &Device, shape: Shape) -> Result<CopyShader> {

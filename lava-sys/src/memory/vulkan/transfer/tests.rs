@@ -7,9 +7,10 @@ use std::thread;
 use proptest::prelude::*;
 
 use super::super::testing::{device, gpus};
-use super::super::{Device, Kind, Which};
+use super::super::{Device, Kind, Timeline, Which};
 use super::shader::{SETS, UNIT};
 use super::*;
+use crate::types::LAVA_ERROR_DEVICE;
 
 fn filled(device: &Arc<Device>, size: u64, kind: Kind) -> Allocation {
     let allocation = Allocation::new(device, size, kind, false).unwrap();
@@ -161,6 +162,7 @@ proptest! {
     fn long_copies_and_fills_are_cut_without_a_seam(
         at in 0..64_u64, apart in 0..4_u64, size in 1..60_000_u64, value in any::<u8>(),
         submission in 1000..30_000_u64, groups in 1..5_u64, span in 1024..4096_u64,
+        alignment in prop_oneof![Just(16_u64), Just(64), Just(256)],
     ) {
         let Some(device) = device() else { return Ok(()) };
         let from = filled(&device, 64 << 10, Kind::DeviceLocal);
@@ -171,6 +173,7 @@ proptest! {
         let mut shader = device.transfer.shader(&device, Shape { group: 64, units: 2 }).unwrap();
         shader.cut.groups = groups;
         shader.cut.span = span;
+        shader.cut.alignment = alignment;
         let to_at = at + apart * UNIT;
         let ranges = (range(&from, at, size), range(&to, to_at, size));
         let mut lane = device.transfer.lanes.take(&device).unwrap();
@@ -294,6 +297,32 @@ fn two_devices_copy_through_one_ring_or_two() {
 }
 
 #[test]
+fn a_slow_target_is_waited_for() {
+    let Some(near) = device() else { return };
+    let far = other_device();
+    let size = 17 << 20;
+    let from = filled(&near, size, Kind::DeviceLocal);
+    let to = filled(&far, size, Kind::DeviceLocal);
+    let bytes = pattern(size as usize, 8);
+    put(&from, 0, &bytes);
+    thread::scope(|scope| {
+        // Keeps the target's queue busy, so that its part of each chunk comes late.
+        scope.spawn(|| {
+            let busy = filled(&far, 4 << 20, Kind::DeviceLocal);
+            let ends = ((&busy, 0), (&busy, 2 << 20));
+            for _ in 0..20 {
+                far.copy_by(Method::Shader, Shape::USUAL, ends.0, ends.1, 2 << 20).unwrap();
+            }
+        });
+        for _ in 0..3 {
+            far.fill(&to, 0, size, 0).unwrap();
+            copy_across(&to, 0, &from, 0, size).unwrap();
+            assert!(get(&to, 0, size as usize) == bytes);
+        }
+    });
+}
+
+#[test]
 fn threads_transfer_at_the_same_time() {
     let Some(near) = device() else { return };
     let far = other_device();
@@ -361,6 +390,38 @@ fn devices_and_memory_end_in_any_order() {
     let third = filled(&again, 3 << 20, Kind::DeviceLocal);
     copy_across(&to, 0, &third, 0, 3 << 20).unwrap();
     assert!(get(&to, 0, bytes.len()).iter().all(|byte| *byte == 0));
+}
+
+#[test]
+fn a_device_that_hangs_is_an_error_until_it_moves_on() {
+    if device().is_none() {
+        return;
+    }
+    let device = other_device();
+    let allocation = filled(&device, 4096, Kind::DeviceLocal);
+    device.transfer.limit.set(Duration::from_millis(300)).unwrap();
+    let never = Timeline::new(&device, false).unwrap();
+    let (semaphores, stages, values) =
+        ([never.handle()], [vk::PipelineStageFlags::ALL_COMMANDS], [1]);
+    let mut wait = vk::TimelineSemaphoreSubmitInfo::default().wait_semaphore_values(&values);
+    let blocked = vk::SubmitInfo::default()
+        .wait_semaphores(&semaphores)
+        .wait_dst_stage_mask(&stages)
+        .push_next(&mut wait);
+    // SAFETY: the timeline is of this device and lives until the device has moved on.
+    unsafe { device.submit(&[blocked], vk::Fence::null()) }.unwrap();
+    let error = device.fill(&allocation, 0, 4096, 1).unwrap_err();
+    assert_eq!(error.status, LAVA_ERROR_DEVICE);
+    assert!(error.message.contains("0.3 s"), "{error}");
+    let begin = std::time::Instant::now();
+    let error = device.copy(&allocation, 0, &allocation, 64, 64).unwrap_err();
+    assert!(error.message.contains("hangs") && begin.elapsed().as_millis() < 100, "{error}");
+    never.signal(1).unwrap();
+    while device.fill(&allocation, 0, 4096, 2).is_err() {
+        assert!(begin.elapsed().as_secs() < 30);
+    }
+    assert_eq!(get(&allocation, 0, 4096), [2; 4096]);
+    assert_eq!(device.transfer.lanes.made(), 1);
 }
 
 #[test]

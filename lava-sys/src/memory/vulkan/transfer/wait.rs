@@ -18,13 +18,10 @@ const SPIN: Duration = Duration::from_micros(500);
 /// How long the driver may keep a thread before it looks around.
 const SLICE: Duration = Duration::from_millis(100);
 
-/// How long one submission may take. The largest moves [`super::SUBMISSION`] bytes: a card behind a single PCIe lane
-/// needs some seconds for it; what is not done in a minute hangs.
-const LIMIT: Duration = Duration::from_secs(60);
-
 /// Waits until the timeline has reached the value.
 pub(super) fn reached(device: &Device, timeline: vk::Semaphore, value: u64) -> Result<()> {
     let begin = Instant::now();
+    let limit = device.transfer.limit();
     // On a CPU device the spinning thread would take the processor from the work that it waits for.
     let spin = if device.info().kind == DeviceKind::Cpu { Duration::ZERO } else { SPIN };
     loop {
@@ -39,7 +36,7 @@ pub(super) fn reached(device: &Device, timeline: vk::Semaphore, value: u64) -> R
             break;
         }
     }
-    while begin.elapsed() < LIMIT {
+    while begin.elapsed() < limit {
         if slice(device, timeline, value)? {
             return Ok(());
         }
@@ -49,7 +46,7 @@ pub(super) fn reached(device: &Device, timeline: vk::Semaphore, value: u64) -> R
         format!(
             "device {}: a transfer was not done after {} s: the device hangs, or work that was queued before it does",
             device.info().name,
-            LIMIT.as_secs()
+            limit.as_secs_f32()
         ),
     ))
 }
