@@ -1,7 +1,7 @@
 // Copies 16-byte units from one storage buffer to another: lava's large copies within a GPU (doc/adr/0033).
 //
-// The driver of the pipeline (memory/vulkan/transfer/shader.rs) binds ranges that begin at the device's alignment for
-// storage buffers, and passes where in them the units begin. The two runs of units never share a byte.
+// memory/vulkan/transfer/shader.rs binds ranges that begin at the device's alignment for storage buffers, and passes how
+// many units of the source to skip. What is read and what is written never share a byte.
 //
 // Compiled by `glslangValidator -V --target-env vulkan1.2 copy.comp -o copy.spv`; a test compares.
 #version 460
@@ -17,7 +17,6 @@ layout(std430, set = 0, binding = 1) restrict writeonly buffer To { uvec4 target
 layout(push_constant) uniform Run {
     uint count;
     uint from;
-    uint to;
 } run;
 
 void main() {
@@ -30,11 +29,11 @@ void main() {
             held[unit] = source[run.from + first + unit * stride];
         }
         [[unroll]] for (uint unit = 0; unit < UNITS; unit++) {
-            target[run.to + first + unit * stride] = held[unit];
+            target[first + unit * stride] = held[unit];
         }
         return;
     }
     for (uint index = first; index < run.count; index += stride) {
-        target[run.to + index] = source[run.from + index];
+        target[index] = source[run.from + index];
     }
 }

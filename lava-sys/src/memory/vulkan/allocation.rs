@@ -331,7 +331,8 @@ impl fmt::Debug for Allocation {
 
 impl Drop for Allocation {
     fn drop(&mut self) {
-        if !self.device.is_child() {
+        // What a device that hangs may still write to is never given back.
+        if !self.device.is_child() && !self.device.transfer.hangs(&self.device) {
             // SAFETY: nobody else has them, and no work with them is under way; null handles are ignored.
             unsafe {
                 self.device.raw.destroy_buffer(self.buffer, None);

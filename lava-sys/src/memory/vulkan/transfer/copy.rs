@@ -50,7 +50,7 @@ pub(super) struct Facts {
 const LARGE: u64 = 1 << 20;
 
 /// Whether the shader copies. It does on discrete GPUs, within their memory, for large sizes: 4130 GB/s against the copy
-/// command's 850 on an H200 (doc/spec/performance.md). On a CPU device it is four times slower than the command; towards
+/// command's 850 on an H200 (doc/adr/0033). On a CPU device it is ten times slower than the command; towards
 /// host memory both are as fast as the bus.
 pub(super) fn by_shader(method: Method, facts: &Facts) -> bool {
     let possible = facts.computes && facts.from_at % UNIT == facts.to_at % UNIT;
@@ -86,7 +86,7 @@ pub(super) fn apart(
             commands.begin(&[part_from]);
             match (shader, &sets) {
                 (Some(shader), Some(sets)) => {
-                    let edges = edges(part_from);
+                    let edges = edges(part_to, shader.cut.alignment);
                     for (at, size) in [edges.head, edges.tail] {
                         commands.copy(part_from.part(at, size), part_to.part(at, size));
                     }
@@ -104,7 +104,7 @@ pub(super) fn apart(
     lane.finish(device)
 }
 
-/// A range as (begin, size): up to the first multiple of [`UNIT`], from there to the last, and the rest.
+/// A range as (begin, size): up to the first multiple of the alignment, from there whole units, and the rest.
 #[derive(Debug, PartialEq, Eq)]
 struct Edges {
     head: (u64, u64),
@@ -112,8 +112,8 @@ struct Edges {
     tail: (u64, u64),
 }
 
-fn edges(range: Range) -> Edges {
-    let head = (range.at.next_multiple_of(UNIT) - range.at).min(range.size);
+fn edges(range: Range, alignment: u64) -> Edges {
+    let head = (range.at.next_multiple_of(alignment) - range.at).min(range.size);
     let body = (range.size - head) / UNIT * UNIT;
     let tail = head + body;
     Edges { head: (0, head), body: (head, body), tail: (tail, range.size - tail) }
@@ -203,14 +203,17 @@ mod tests {
 
     #[test]
     fn edges_leave_whole_units() {
-        let edges = |at, size| {
-            let edges = edges(Range { buffer: ash::vk::Buffer::null(), at, size, external: false });
+        let edges = |at, size, alignment| {
+            let range = Range { buffer: ash::vk::Buffer::null(), at, size, external: false };
+            let edges = edges(range, alignment);
             (edges.head.1, edges.body.1, edges.tail.1)
         };
-        assert_eq!(edges(0, 32), (0, 32, 0));
-        assert_eq!(edges(1, 40), (15, 16, 9));
-        assert_eq!(edges(1, 3), (3, 0, 0));
-        assert_eq!(edges(15, 16), (1, 0, 15));
-        assert_eq!(edges(16, 15), (0, 0, 15));
+        assert_eq!(edges(0, 32, 16), (0, 32, 0));
+        assert_eq!(edges(1, 40, 16), (15, 16, 9));
+        assert_eq!(edges(1, 3, 16), (3, 0, 0));
+        assert_eq!(edges(15, 16, 16), (1, 0, 15));
+        assert_eq!(edges(16, 15, 16), (0, 0, 15));
+        assert_eq!(edges(16, 100, 64), (48, 48, 4));
+        assert_eq!(edges(16, 40, 64), (40, 0, 0));
     }
 }

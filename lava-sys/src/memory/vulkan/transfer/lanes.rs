@@ -27,15 +27,21 @@ struct State {
     stuck: Vec<Lane>,
 }
 
+impl State {
+    /// Puts lanes back that are idle by now; whether others are left.
+    fn hangs(&mut self, device: &Device) -> bool {
+        self.free.extend(self.stuck.extract_if(.., |lane| lane.is_idle(&device.raw)));
+        !self.stuck.is_empty()
+    }
+}
+
 impl Lanes {
     /// Takes a lane, makes one, or waits for one. Whoever holds one gives it back within the limit of its waits.
     pub(super) fn take<'a>(&'a self, device: &'a Device) -> Result<Taken<'a>> {
         device.check_fork()?;
         let mut state = self.lock();
         loop {
-            let State { free, stuck, .. } = &mut *state;
-            free.extend(stuck.extract_if(.., |lane| lane.is_idle(&device.raw)));
-            if !stuck.is_empty() {
+            if state.hangs(device) {
                 return Err(Error::new(
                     LAVA_ERROR_DEVICE,
                     format!(
@@ -62,6 +68,11 @@ impl Lanes {
                 Err(error)
             }
         }
+    }
+
+    /// Whether the device still works on a transfer that was given up.
+    pub(super) fn hangs(&self, device: &Device) -> bool {
+        self.lock().hangs(device)
     }
 
     fn give_back(&self, device: &Device, lane: Lane) {

@@ -71,6 +71,11 @@ impl Transfer {
         true
     }
 
+    /// Whether the device still works on a transfer that was given up.
+    pub(super) fn hangs(&self, device: &Device) -> bool {
+        self.lanes.hangs(device)
+    }
+
     fn limit(&self) -> Duration {
         *self.limit.get().unwrap_or(&LIMIT)
     }

@@ -1,8 +1,8 @@
 //! Copying by a compute shader: `shaders/copy.comp`, 16 bytes a unit. Why: doc/adr/0033.
 //!
-//! A run of bytes that begins at multiples of 16 on both sides is cut into dispatches, each within what a storage buffer
-//! may span and a dispatch may count. Descriptors must begin at the device's alignment, so they begin up to that much
-//! early, and the shader is told how many units to skip.
+//! A run of bytes is cut into dispatches, each within what a storage buffer may span and a dispatch may count. Descriptors
+//! must begin at the device's alignment. The target does; the source's descriptor begins up to that much early, and the
+//! shader is told how many units to skip.
 
 use ash::vk;
 
@@ -30,7 +30,7 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// 16 bytes an invocation: 4130 GB/s on an H200, where the vendor's own copy has 4260 (doc/spec/performance.md).
+    /// 16 bytes an invocation: 4130 GB/s on an H200, where the vendor's own copy has 4260 (doc/adr/0033).
     pub const USUAL: Self = Self { group: 256, units: 1 };
 }
 
@@ -69,7 +69,6 @@ pub(super) struct Cut {
 struct Run {
     count: u32,
     from: u32,
-    to: u32,
 }
 
 impl Cut {
@@ -83,14 +82,15 @@ impl Cut {
         }
     }
 
-    /// Bytes of the largest dispatch.
+    /// Bytes of the largest dispatch, a multiple of the alignment.
     pub(super) fn most(&self) -> u64 {
         // Room for the units that a descriptor begins too early.
-        (self.span - self.alignment).min(self.groups.saturating_mul(self.group)) / UNIT * UNIT
+        (self.span - self.alignment).min(self.groups.saturating_mul(self.group)) / self.alignment
+            * self.alignment
     }
 
-    /// Where a descriptor for the range begins, and how many units before the range that is.
-    fn bind(&self, range: Range) -> (Range, u32) {
+    /// The range with what lies between it and the last possible begin of a descriptor, and how many units that is.
+    fn source(&self, range: Range) -> (Range, u32) {
         let early = range.at % self.alignment;
         let bound = Range { at: range.at - early, size: range.size + early, ..range };
         (bound, (early / UNIT) as u32)
@@ -187,8 +187,8 @@ impl CopyShader {
             .map_err(|(_, result)| failed(result, "vkCreateComputePipelines for copying"))
     }
 
-    /// Records the copy of a run: both ranges begin and end at multiples of [`UNIT`], do not overlap, and need no more than
-    /// [`SETS`] dispatches. The sets are not in use by the device.
+    /// Records the copy of a run: the target begins at the device's alignment, the source and the size are multiples of
+    /// [`UNIT`], the ranges do not overlap and need no more than [`SETS`] dispatches. The sets are not in use.
     pub(super) fn record(&self, commands: &Commands<'_>, sets: &Sets, from: Range, to: Range) {
         let most = self.cut.most();
         debug_assert!(from.size.is_multiple_of(UNIT) && from.size <= most * SETS as u64);
@@ -212,10 +212,9 @@ impl CopyShader {
     }
 
     fn dispatch(&self, commands: &Commands<'_>, set: vk::DescriptorSet, from: Range, to: Range) {
-        let ((from, skip_from), (to, skip_to)) = (self.cut.bind(from), self.cut.bind(to));
-        let bytes = from.size - u64::from(skip_from) * UNIT;
-        let run = Run { count: (bytes / UNIT) as u32, from: skip_from, to: skip_to };
-        let infos = [from, to].map(|range| {
+        let (bound, skip) = self.cut.source(from);
+        let run = Run { count: (to.size / UNIT) as u32, from: skip };
+        let infos = [bound, to].map(|range| {
             [vk::DescriptorBufferInfo { buffer: range.buffer, offset: range.at, range: range.size }]
         });
         let write = |binding: usize| {
@@ -245,7 +244,7 @@ impl CopyShader {
                 0,
                 bytemuck::bytes_of(&run),
             );
-            raw.cmd_dispatch(commands.buffer, bytes.div_ceil(self.cut.group) as u32, 1, 1);
+            raw.cmd_dispatch(commands.buffer, to.size.div_ceil(self.cut.group) as u32, 1, 1);
         }
     }
 

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::types::LAVA_ERROR_DEVICE;
 
 /// How long to look at the counter before the driver is asked to wait. A blocking wait takes about 20 µs more (H200,
-/// doc/spec/performance.md): after half a millisecond that is less than a twentieth.
+/// doc/adr/0033): after half a millisecond that is less than a twentieth.
 const SPIN: Duration = Duration::from_micros(500);
 
 /// How long the driver may keep a thread before it looks around.
