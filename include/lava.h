@@ -1411,6 +1411,29 @@ typedef struct lava_frame_info {
 } lava_frame_info;
 
 /**
+ * What a GPU's commands must wait for before they use a frame, or signal after it.
+ */
+typedef struct lava_frame_sync {
+  /**
+   * `sizeof(lava_frame_sync)` of the caller.
+   */
+  uint32_t struct_size;
+  /**
+   * `LAVA_SYNC_*`.
+   */
+  uint32_t kind;
+  /**
+   * `VkSemaphore`, a timeline, of the device that the frame's buffer belongs to (`lava_buffer_get_vulkan`); 0 if there
+   * is none.
+   */
+  uint64_t semaphore;
+  /**
+   * The value to wait for or to signal.
+   */
+  uint64_t value;
+} lava_frame_sync;
+
+/**
  * A buffer of device memory in Vulkan's terms. Filled by `lava_buffer_get_vulkan`. All handles belong to lava.
  */
 typedef struct lava_vulkan_buffer {
@@ -1464,29 +1487,6 @@ typedef struct lava_vulkan_buffer {
    */
   uint32_t reserved;
 } lava_vulkan_buffer;
-
-/**
- * What a GPU's commands must wait for before they use a frame, or signal after it.
- */
-typedef struct lava_frame_sync {
-  /**
-   * `sizeof(lava_frame_sync)` of the caller.
-   */
-  uint32_t struct_size;
-  /**
-   * `LAVA_SYNC_*`.
-   */
-  uint32_t kind;
-  /**
-   * `VkSemaphore`, a timeline, of the device that the frame's buffer belongs to (`lava_buffer_get_vulkan`); 0 if there
-   * is none.
-   */
-  uint64_t semaphore;
-  /**
-   * The value to wait for or to signal.
-   */
-  uint64_t value;
-} lava_frame_sync;
 
 /**
  * Device memory in CUDA's terms. Filled by `lava_buffer_get_cuda` and `lava_frame_get_cuda`.
@@ -2700,6 +2700,206 @@ lava_status lava_frame_release(struct lava_frame *frame);
  * `frames` must be valid for `count` elements, each a live frame.
  */
 LAVA_API lava_status lava_frame_release_many(struct lava_frame *const *frames, size_t count);
+
+/**
+ * Tells when a received frame's bytes are there: `LAVA_SYNC_TIMELINE`: when the semaphore has reached the value, for which
+ * the caller's queue submission, or `lava_frame_wait_ready`, waits. Else they are there. `lava_frame_read` waits itself.
+ *
+ * A producer that dies with unfinished work never makes a queue hang: lava signals in its place, and
+ * `lava_frame_wait_ready` then says that the bytes are not there.
+ *
+ * Ownership: the semaphore is borrowed until the frame is released.
+ * Threads:   any thread.
+ * Blocks:    never.
+ * Returns:   `LAVA_OK`; `LAVA_ERROR_INVALID_ARGUMENT` (struct_size); `_INVALID_POINTER`, `_INVALID_HANDLE`.
+ * Since:     0.1
+ *
+ * # Safety
+ * Pointers must be NULL or valid as documented.
+ */
+LAVA_API
+lava_status lava_frame_get_ready(const struct lava_frame *frame,
+                                 struct lava_frame_sync *sync,
+                                 struct lava_error *error);
+
+/**
+ * Waits on the CPU until a received frame's bytes are there.
+ *
+ * Ownership: everything is borrowed for the call.
+ * Threads:   any thread.
+ * Blocks:    up to `timeout_ns` (`LAVA_NO_WAIT`: not at all; `LAVA_FOREVER`).
+ * Returns:   `LAVA_OK`, at once for host memory; `LAVA_WOULD_BLOCK`, `LAVA_TIMED_OUT` (not yet there); `LAVA_ERROR_PEER_LOST` (the
+ *            producer went before its work was done: they will never be there); `_DEVICE`; `_INVALID_POINTER`,
+ *            `_INVALID_HANDLE`.
+ * Since:     0.1
+ *
+ * # Safety
+ * `frame` must be NULL or a live frame.
+ */
+LAVA_API
+lava_status lava_frame_wait_ready(const struct lava_frame *frame,
+                                  uint64_t timeout_ns);
+
+/**
+ * Gives the semaphore and the value that the caller's queue submission, which writes a loan, must signal. The loan may be
+ * sent before that work is done: consumers wait for it on their GPU where the connection allows, else the send does on
+ * the CPU. A loan for which this was not called must be written completely before it is sent.
+ *
+ * Values rise with each call for any loan of the producer, and must be signalled in this order: submit in the order of
+ * these calls, to one queue. A value that is never signalled makes its consumers wait. `LAVA_SYNC_NONE`: the loan is not
+ * device memory, and there is nothing to signal.
+ *
+ * Ownership: the semaphore is borrowed until the producer is destroyed.
+ * Threads:   one thread at a time per frame.
+ * Blocks:    never.
+ * Returns:   `LAVA_OK`; `LAVA_ERROR_FRAME_STATE` (not a loan); `_INVALID_ARGUMENT` (struct_size); `_INVALID_POINTER`,
+ *            `_INVALID_HANDLE`.
+ * Since:     0.1
+ *
+ * # Safety
+ * Pointers must be NULL or valid as documented.
+ */
+LAVA_API
+lava_status lava_frame_next_ready(struct lava_frame *frame,
+                                  struct lava_frame_sync *sync,
+                                  struct lava_error *error);
+
+/**
+ * Gives a received frame back when the caller's GPU work, which reads it, has signalled a timeline semaphore. The call
+ * does not wait. `LAVA_SYNC_NONE`: it is given back at once, as by `lava_frame_release`.
+ *
+ * Ownership: `frame` is transferred if this succeeds; the semaphore, of the `VkDevice` of the frame's buffer, is borrowed
+ *            until it has reached the value.
+ * Threads:   any thread, also while another receives.
+ * Blocks:    never.
+ * Returns:   `LAVA_OK`; `LAVA_ERROR_FRAME_STATE` (a loan); `_UNSUPPORTED` (a semaphore for a frame that is not device memory);
+ *            `_INVALID_ARGUMENT` (struct_size, kind, semaphore); `_INVALID_POINTER`, `_INVALID_HANDLE`.
+ * Since:     0.1
+ *
+ * # Safety
+ * `frame` must be a live frame; the semaphore must be as documented.
+ */
+LAVA_API
+lava_status lava_frame_release_after(struct lava_frame *frame,
+                                     const struct lava_frame_sync *sync,
+                                     struct lava_error *error);
+
+/**
+ * Gives a buffer of device memory in Vulkan's terms, to use it in commands of the same `VkDevice`: of lava's, or of the
+ * application's own if it gave one to the context. Lava does not know of such commands: the caller orders them and
+ * lava's own reads, writes and copies, which are done when they return.
+ *
+ * Ownership: the handles are borrowed until `buffer` is destroyed; they are not to be destroyed.
+ * Threads:   any thread.
+ * Blocks:    never.
+ * Returns:   `LAVA_OK`; `LAVA_ERROR_UNSUPPORTED` (memory that no GPU knows of); `_INVALID_ARGUMENT` (struct_size).
+ * Since:     0.1
+ *
+ * # Safety
+ * Pointers must be NULL or valid as documented.
+ */
+LAVA_API
+lava_status lava_buffer_get_vulkan(const struct lava_buffer *buffer,
+                                   struct lava_vulkan_buffer *vulkan,
+                                   struct lava_error *error);
+
+/**
+ * Gives the device pointer of a buffer in CUDA: device memory, or pinned memory that a GPU knows of. Loads CUDA if nothing
+ * has yet. The first view of a buffer imports it, the others cost a look.
+ *
+ * Lava's own reads, writes and copies are done when they return; CUDA's are ordered by the caller. The calling thread's
+ * current CUDA context stays as it is.
+ *
+ * Ownership: the pointer is borrowed until `buffer` is destroyed, which must not happen before CUDA's work with it is done.
+ * Threads:   any thread.
+ * Blocks:    for the loading of CUDA and the import, up to a second, the first time.
+ * Returns:   `LAVA_OK`; `LAVA_ERROR_UNSUPPORTED` (no CUDA here, memory of another maker's GPU, host memory, or not
+ *            `LAVA_BUFFER_SHAREABLE`: the message says which, and the fix); `_DEVICE` (CUDA does not see the GPU, or failed);
+ *            `_INVALID_ARGUMENT` (struct_size); `_FORKED`.
+ * Since:     0.1
+ *
+ * # Safety
+ * Pointers must be NULL or valid as documented.
+ */
+LAVA_API
+lava_status lava_buffer_get_cuda(const struct lava_buffer *buffer,
+                                 struct lava_cuda_view *view,
+                                 struct lava_error *error);
+
+/**
+ * Gives the device pointer of a frame's payload in CUDA, as `lava_buffer_get_cuda` does for a buffer: one import for the
+ * whole channel. A received frame must not be written to.
+ *
+ * Ownership: the pointer is borrowed until the frame is released (a loan: or sent).
+ * Threads:   any thread.
+ * Blocks:    for the loading of CUDA and the import, up to a second, the first time.
+ * Returns:   `LAVA_OK`; `LAVA_ERROR_NOT_FOUND` (the payload came inside the descriptor, in host memory); else as
+ *            `lava_buffer_get_cuda`.
+ * Since:     0.1
+ *
+ * # Safety
+ * Pointers must be NULL or valid as documented.
+ */
+LAVA_API
+lava_status lava_frame_get_cuda(const struct lava_frame *frame,
+                                struct lava_cuda_view *view,
+                                struct lava_error *error);
+
+/**
+ * Makes a CUDA stream wait until a received frame's bytes are there. Does not wait itself.
+ *
+ * Ownership: everything is borrowed for the call.
+ * Threads:   any thread.
+ * Blocks:    for the import of the channel's semaphore, milliseconds, the first time.
+ * Returns:   `LAVA_OK`, with nothing to wait for if `lava_frame_get_ready` says so; `LAVA_ERROR_UNSUPPORTED`, `_DEVICE` (as
+ *            `lava_buffer_get_cuda`); `_INVALID_POINTER`, `_INVALID_HANDLE`.
+ * Since:     0.1
+ *
+ * # Safety
+ * `frame` must be NULL or a live frame; `stream` a `CUstream` of the primary context of the frame's GPU, or NULL.
+ */
+LAVA_API
+lava_status lava_frame_wait_cuda(const struct lava_frame *frame,
+                                 void *stream,
+                                 struct lava_error *error);
+
+/**
+ * Says that a loan is written when all that is in a CUDA stream now has been done: it may be sent at once, and consumers
+ * wait as for `lava_frame_next_ready`. Does not wait itself. To be called in the order in which the work was put into one
+ * stream, for any loan of the producer.
+ *
+ * Ownership: everything is borrowed for the call.
+ * Threads:   one thread at a time per frame.
+ * Blocks:    for the import of the channel's semaphore, milliseconds, the first time.
+ * Returns:   `LAVA_OK`, with nothing done if the loan is not device memory; `LAVA_ERROR_FRAME_STATE` (not a loan);
+ *            `_UNSUPPORTED`, `_DEVICE` (as `lava_buffer_get_cuda`); `_INVALID_POINTER`, `_INVALID_HANDLE`.
+ * Since:     0.1
+ *
+ * # Safety
+ * `frame` must be NULL or a live frame; `stream` a `CUstream` of the primary context of the frame's GPU, or NULL.
+ */
+LAVA_API
+lava_status lava_frame_set_ready_cuda(struct lava_frame *frame,
+                                      void *stream,
+                                      struct lava_error *error);
+
+/**
+ * Gives a received frame back when all that is in a CUDA stream now has been done. Does not wait itself.
+ *
+ * Ownership: `frame` is transferred if this succeeds.
+ * Threads:   any thread, also while another receives.
+ * Blocks:    for the making of a semaphore, milliseconds, once for each frame that is being read at a time.
+ * Returns:   `LAVA_OK`; `LAVA_ERROR_FRAME_STATE` (a loan); `_UNSUPPORTED` (not device memory; or as `lava_buffer_get_cuda`);
+ *            `_DEVICE`; `_INVALID_POINTER`, `_INVALID_HANDLE`.
+ * Since:     0.1
+ *
+ * # Safety
+ * `frame` must be a live frame; `stream` a `CUstream` of the primary context of the frame's GPU, or NULL.
+ */
+LAVA_API
+lava_status lava_frame_release_cuda(struct lava_frame *frame,
+                                    void *stream,
+                                    struct lava_error *error);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -351,4 +351,60 @@ unsafe extern "C" {
     pub fn lava_frame_release(frame: *mut lava_frame) -> lava_status;
     #[doc = " Gives `count` frames back at once; cheaper than one by one when they come from one consumer.\n\n Ownership: all frames are transferred.\n Threads:   any thread.\n Blocks:    never.\n Returns:   `LAVA_OK`; else the status of the first that could not be released; the others are released.\n Since:     0.1\n\n # Safety\n `frames` must be valid for `count` elements, each a live frame."]
     pub fn lava_frame_release_many(frames: *const *mut lava_frame, count: usize) -> lava_status;
+    #[doc = " Tells when a received frame's bytes are there: `LAVA_SYNC_TIMELINE`: when the semaphore has reached the value, for which\n the caller's queue submission, or `lava_frame_wait_ready`, waits. Else they are there. `lava_frame_read` waits itself.\n\n A producer that dies with unfinished work never makes a queue hang: lava signals in its place, and\n `lava_frame_wait_ready` then says that the bytes are not there.\n\n Ownership: the semaphore is borrowed until the frame is released.\n Threads:   any thread.\n Blocks:    never.\n Returns:   `LAVA_OK`; `LAVA_ERROR_INVALID_ARGUMENT` (struct_size); `_INVALID_POINTER`, `_INVALID_HANDLE`.\n Since:     0.1\n\n # Safety\n Pointers must be NULL or valid as documented."]
+    pub fn lava_frame_get_ready(
+        frame: *const lava_frame,
+        sync: *mut lava_frame_sync,
+        error: *mut lava_error,
+    ) -> lava_status;
+    #[doc = " Waits on the CPU until a received frame's bytes are there.\n\n Ownership: everything is borrowed for the call.\n Threads:   any thread.\n Blocks:    up to `timeout_ns` (`LAVA_NO_WAIT`: not at all; `LAVA_FOREVER`).\n Returns:   `LAVA_OK`, at once for host memory; `LAVA_WOULD_BLOCK`, `LAVA_TIMED_OUT` (not yet there); `LAVA_ERROR_PEER_LOST` (the\n            producer went before its work was done: they will never be there); `_DEVICE`; `_INVALID_POINTER`,\n            `_INVALID_HANDLE`.\n Since:     0.1\n\n # Safety\n `frame` must be NULL or a live frame."]
+    pub fn lava_frame_wait_ready(frame: *const lava_frame, timeout_ns: u64) -> lava_status;
+    #[doc = " Gives the semaphore and the value that the caller's queue submission, which writes a loan, must signal. The loan may be\n sent before that work is done: consumers wait for it on their GPU where the connection allows, else the send does on\n the CPU. A loan for which this was not called must be written completely before it is sent.\n\n Values rise with each call for any loan of the producer, and must be signalled in this order: submit in the order of\n these calls, to one queue. A value that is never signalled makes its consumers wait. `LAVA_SYNC_NONE`: the loan is not\n device memory, and there is nothing to signal.\n\n Ownership: the semaphore is borrowed until the producer is destroyed.\n Threads:   one thread at a time per frame.\n Blocks:    never.\n Returns:   `LAVA_OK`; `LAVA_ERROR_FRAME_STATE` (not a loan); `_INVALID_ARGUMENT` (struct_size); `_INVALID_POINTER`,\n            `_INVALID_HANDLE`.\n Since:     0.1\n\n # Safety\n Pointers must be NULL or valid as documented."]
+    pub fn lava_frame_next_ready(
+        frame: *mut lava_frame,
+        sync: *mut lava_frame_sync,
+        error: *mut lava_error,
+    ) -> lava_status;
+    #[doc = " Gives a received frame back when the caller's GPU work, which reads it, has signalled a timeline semaphore. The call\n does not wait. `LAVA_SYNC_NONE`: it is given back at once, as by `lava_frame_release`.\n\n Ownership: `frame` is transferred if this succeeds; the semaphore, of the `VkDevice` of the frame's buffer, is borrowed\n            until it has reached the value.\n Threads:   any thread, also while another receives.\n Blocks:    never.\n Returns:   `LAVA_OK`; `LAVA_ERROR_FRAME_STATE` (a loan); `_UNSUPPORTED` (a semaphore for a frame that is not device memory);\n            `_INVALID_ARGUMENT` (struct_size, kind, semaphore); `_INVALID_POINTER`, `_INVALID_HANDLE`.\n Since:     0.1\n\n # Safety\n `frame` must be a live frame; the semaphore must be as documented."]
+    pub fn lava_frame_release_after(
+        frame: *mut lava_frame,
+        sync: *const lava_frame_sync,
+        error: *mut lava_error,
+    ) -> lava_status;
+    #[doc = " Gives a buffer of device memory in Vulkan's terms, to use it in commands of the same `VkDevice`: of lava's, or of the\n application's own if it gave one to the context. Lava does not know of such commands: the caller orders them and\n lava's own reads, writes and copies, which are done when they return.\n\n Ownership: the handles are borrowed until `buffer` is destroyed; they are not to be destroyed.\n Threads:   any thread.\n Blocks:    never.\n Returns:   `LAVA_OK`; `LAVA_ERROR_UNSUPPORTED` (memory that no GPU knows of); `_INVALID_ARGUMENT` (struct_size).\n Since:     0.1\n\n # Safety\n Pointers must be NULL or valid as documented."]
+    pub fn lava_buffer_get_vulkan(
+        buffer: *const lava_buffer,
+        vulkan: *mut lava_vulkan_buffer,
+        error: *mut lava_error,
+    ) -> lava_status;
+    #[doc = " Gives the device pointer of a buffer in CUDA: device memory, or pinned memory that a GPU knows of. Loads CUDA if nothing\n has yet. The first view of a buffer imports it, the others cost a look.\n\n Lava's own reads, writes and copies are done when they return; CUDA's are ordered by the caller. The calling thread's\n current CUDA context stays as it is.\n\n Ownership: the pointer is borrowed until `buffer` is destroyed, which must not happen before CUDA's work with it is done.\n Threads:   any thread.\n Blocks:    for the loading of CUDA and the import, up to a second, the first time.\n Returns:   `LAVA_OK`; `LAVA_ERROR_UNSUPPORTED` (no CUDA here, memory of another maker's GPU, host memory, or not\n            `LAVA_BUFFER_SHAREABLE`: the message says which, and the fix); `_DEVICE` (CUDA does not see the GPU, or failed);\n            `_INVALID_ARGUMENT` (struct_size); `_FORKED`.\n Since:     0.1\n\n # Safety\n Pointers must be NULL or valid as documented."]
+    pub fn lava_buffer_get_cuda(
+        buffer: *const lava_buffer,
+        view: *mut lava_cuda_view,
+        error: *mut lava_error,
+    ) -> lava_status;
+    #[doc = " Gives the device pointer of a frame's payload in CUDA, as `lava_buffer_get_cuda` does for a buffer: one import for the\n whole channel. A received frame must not be written to.\n\n Ownership: the pointer is borrowed until the frame is released (a loan: or sent).\n Threads:   any thread.\n Blocks:    for the loading of CUDA and the import, up to a second, the first time.\n Returns:   `LAVA_OK`; `LAVA_ERROR_NOT_FOUND` (the payload came inside the descriptor, in host memory); else as\n            `lava_buffer_get_cuda`.\n Since:     0.1\n\n # Safety\n Pointers must be NULL or valid as documented."]
+    pub fn lava_frame_get_cuda(
+        frame: *const lava_frame,
+        view: *mut lava_cuda_view,
+        error: *mut lava_error,
+    ) -> lava_status;
+    #[doc = " Makes a CUDA stream wait until a received frame's bytes are there. Does not wait itself.\n\n Ownership: everything is borrowed for the call.\n Threads:   any thread.\n Blocks:    for the import of the channel's semaphore, milliseconds, the first time.\n Returns:   `LAVA_OK`, with nothing to wait for if `lava_frame_get_ready` says so; `LAVA_ERROR_UNSUPPORTED`, `_DEVICE` (as\n            `lava_buffer_get_cuda`); `_INVALID_POINTER`, `_INVALID_HANDLE`.\n Since:     0.1\n\n # Safety\n `frame` must be NULL or a live frame; `stream` a `CUstream` of the primary context of the frame's GPU, or NULL."]
+    pub fn lava_frame_wait_cuda(
+        frame: *const lava_frame,
+        stream: *mut ::core::ffi::c_void,
+        error: *mut lava_error,
+    ) -> lava_status;
+    #[doc = " Says that a loan is written when all that is in a CUDA stream now has been done: it may be sent at once, and consumers\n wait as for `lava_frame_next_ready`. Does not wait itself. To be called in the order in which the work was put into one\n stream, for any loan of the producer.\n\n Ownership: everything is borrowed for the call.\n Threads:   one thread at a time per frame.\n Blocks:    for the import of the channel's semaphore, milliseconds, the first time.\n Returns:   `LAVA_OK`, with nothing done if the loan is not device memory; `LAVA_ERROR_FRAME_STATE` (not a loan);\n            `_UNSUPPORTED`, `_DEVICE` (as `lava_buffer_get_cuda`); `_INVALID_POINTER`, `_INVALID_HANDLE`.\n Since:     0.1\n\n # Safety\n `frame` must be NULL or a live frame; `stream` a `CUstream` of the primary context of the frame's GPU, or NULL."]
+    pub fn lava_frame_set_ready_cuda(
+        frame: *mut lava_frame,
+        stream: *mut ::core::ffi::c_void,
+        error: *mut lava_error,
+    ) -> lava_status;
+    #[doc = " Gives a received frame back when all that is in a CUDA stream now has been done. Does not wait itself.\n\n Ownership: `frame` is transferred if this succeeds.\n Threads:   any thread, also while another receives.\n Blocks:    for the making of a semaphore, milliseconds, once for each frame that is being read at a time.\n Returns:   `LAVA_OK`; `LAVA_ERROR_FRAME_STATE` (a loan); `_UNSUPPORTED` (not device memory; or as `lava_buffer_get_cuda`);\n            `_DEVICE`; `_INVALID_POINTER`, `_INVALID_HANDLE`.\n Since:     0.1\n\n # Safety\n `frame` must be a live frame; `stream` a `CUstream` of the primary context of the frame's GPU, or NULL."]
+    pub fn lava_frame_release_cuda(
+        frame: *mut lava_frame,
+        stream: *mut ::core::ffi::c_void,
+        error: *mut lava_error,
+    ) -> lava_status;
 }

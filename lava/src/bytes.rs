@@ -36,6 +36,7 @@ macro_rules! c_structs {
 c_structs!(lava_error lava_log_sink lava_context_options lava_location lava_scope_report lava_buffer_options);
 c_structs!(lava_buffer_info lava_buffer_handle lava_frame_info lava_tensor lava_producer_options);
 c_structs!(lava_consumer_options lava_connection_info lava_rejection lava_device_info lava_vulkan_device);
+c_structs!(lava_vulkan_buffer lava_frame_sync lava_cuda_view);
 
 /// A borrowed piece of memory to send: the element of
 /// [`Producer::send_bytes_many`](crate::Producer::send_bytes_many). Made of a slice by `into()`.

@@ -58,6 +58,12 @@ impl Frame {
         self.handle.into_raw()
     }
 
+    /// The pointer, for calls; it stays owned.
+    #[inline]
+    pub(crate) fn as_raw(&self) -> *mut lava_frame {
+        self.handle.as_ptr()
+    }
+
     /// Bytes of payload.
     #[must_use]
     #[inline]

@@ -7,10 +7,10 @@ const OBJECTS: [&str; 7] =
     ["context", "location", "scope", "buffer", "producer", "consumer", "frame"];
 
 /// Verbs, alone or followed by what they apply to (`get_info`, `wait_consumers`, `send_many`).
-const VERBS: [&str; 22] = [
+const VERBS: [&str; 23] = [
     "create", "destroy", "describe", "list", "parse", "format", "detect", "allocate", "get", "set",
     "read", "write", "copy", "fill", "export", "import", "wait", "loan", "send", "receive",
-    "release", "progress",
+    "release", "progress", "next",
 ];
 
 /// Reads of one value that cannot fail are named by the value.

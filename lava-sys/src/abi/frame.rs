@@ -13,7 +13,7 @@ use crate::types::*;
 /// # Safety
 /// `frame` is NULL or a live frame.
 #[inline(always)]
-unsafe fn cell<'a>(frame: *const lava_frame) -> Hot<&'a FrameCell> {
+pub(super) unsafe fn cell<'a>(frame: *const lava_frame) -> Hot<&'a FrameCell> {
     let cell = frame.cast::<FrameCell>();
     check_hot(cell)?;
     // SAFETY: a cell stays allocated while its owner or any frame of it lives.
@@ -24,14 +24,14 @@ unsafe fn cell<'a>(frame: *const lava_frame) -> Hot<&'a FrameCell> {
 /// # Safety
 /// `frame` is NULL or a live frame that no other thread uses.
 #[inline(always)]
-unsafe fn cell_mut<'a>(frame: *mut lava_frame) -> Hot<&'a mut FrameCell> {
+pub(super) unsafe fn cell_mut<'a>(frame: *mut lava_frame) -> Hot<&'a mut FrameCell> {
     // SAFETY: as promised.
     unsafe { cell(frame) }?;
     // SAFETY: checked; one thread at a time.
     Ok(unsafe { &mut *frame.cast::<FrameCell>() })
 }
 
-fn detailed<T>(found: Hot<T>) -> Result<T> {
+pub(super) fn detailed<T>(found: Hot<T>) -> Result<T> {
     found.map_err(|status| Error::new(status, "frame is NULL, not aligned or not a live frame"))
 }
 

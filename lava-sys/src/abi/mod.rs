@@ -19,3 +19,9 @@ mod producer;
 mod consumer;
 
 mod frame;
+
+mod ready;
+
+mod vulkan;
+
+mod cuda;

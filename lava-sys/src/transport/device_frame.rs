@@ -86,6 +86,11 @@ impl FrameCell {
         Ok(next)
     }
 
+    /// Undoes [`Self::next_ready`]: nothing will be signalled, the payload is written already.
+    pub fn forget_ready(&mut self) {
+        self.ready = 0;
+    }
+
     /// Gives a frame back when `until` has reached `value`: the caller's GPU reads it until then. The handle is dead after it.
     ///
     /// # Safety

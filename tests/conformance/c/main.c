@@ -13,7 +13,9 @@
     X(consumer_first) X(two_consumers) X(consumers_max) X(name_rules) X(name_clash) X(reopen) \
     X(closed) X(peer_lost) X(consumer_lost) X(event_fd) \
     X(require) X(describe) X(list_channels) X(scope) \
-    X(two_contexts) X(same_process) X(ping_pong) X(stream) X(forked)
+    X(two_contexts) X(same_process) X(ping_pong) X(stream) X(forked) \
+    X(device_buffer) X(device_import) X(device_frames) X(device_staged) X(device_no_vulkan) X(device_both) \
+    X(device_wanted) X(device_after_producer) X(device_fallback)
 
 #define DECLARE(name) \
     void name##_producer(const char *channel); \

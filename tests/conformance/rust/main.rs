@@ -4,6 +4,9 @@ mod batches;
 mod buffers;
 mod common;
 mod connecting;
+mod descriptors;
+mod device_channels;
+mod devices;
 mod frames;
 mod lifetime;
 mod metadata;
@@ -40,6 +43,9 @@ scenarios! {
     lifetime: frame_after_consumer frame_after_producer frames_after_context closed peer_lost consumer_lost reopen
         forked;
     connecting: consumer_first consumers_max name_rules name_clash two_contexts same_process ping_pong;
+    devices: device_buffer device_import;
+    device_channels: device_frames device_staged device_no_vulkan device_both device_wanted device_after_producer
+        device_fallback;
     telling: require describe list_channels scope;
 }
 

@@ -4,7 +4,6 @@ use std::os::fd::{AsRawFd as _, IntoRawFd as _, OwnedFd, RawFd};
 
 use crate::error::{Error, Result};
 use crate::os::descriptor::still_refers_to;
-use crate::types::*;
 
 /// Hands `fd` to the driver by `import`, which answers whether it was accepted.
 pub(super) fn hand_over<T>(fd: OwnedFd, import: impl FnOnce(RawFd) -> Result<T>) -> Result<T> {

@@ -4,16 +4,18 @@
 //! itself ([`Attached`](crate::memory::Attached)): a GPU's primary context in its device, an import in its buffer or
 //! timeline; each ends with what it was made of.
 
-#![allow(dead_code, unused_imports, reason = "their users are being written")]
+#![allow(dead_code, reason = "waiting for a stream on the host has no function in the C ABI yet")]
 
 mod descriptor;
 mod device;
 mod library;
 mod memory;
+mod points;
 mod raw;
 mod semaphore;
 mod view;
 
+pub use points::reached;
 pub use view::{View, signal, wait};
 
 #[cfg(test)]

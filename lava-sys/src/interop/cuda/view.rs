@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::device::{Device, uuid_text};
 use super::library::Library;
 use super::memory::Memory;
+use super::points::Points;
 use super::raw::{Context, Pointer, Stream};
 use super::semaphore::Semaphore;
 use crate::error::{Error, Result};
@@ -26,7 +27,7 @@ pub struct View {
 impl View {
     /// Imports the whole allocation with the first view of a buffer; later views of it cost a look.
     pub fn of(buffer: &Arc<Buffer>) -> Result<Self> {
-        let memory = buffer.attached().get_or_make(|| memory_of(buffer))?;
+        let memory = &imported(buffer)?.memory;
         Ok(Self {
             device: Arc::clone(memory.device()),
             pointer: memory.pointer() + buffer.offset(),
@@ -62,6 +63,19 @@ impl View {
         // SAFETY: the caller's promise.
         unsafe { self.device.synchronize(stream) }
     }
+}
+
+/// What CUDA has of a buffer.
+#[derive(Debug)]
+pub(super) struct Imported {
+    pub(super) points: Points,
+    memory: Memory,
+}
+
+/// The import of a buffer, made with the first question about it.
+pub(super) fn imported(buffer: &Buffer) -> Result<&Imported> {
+    let import = || Ok(Imported { points: Points::default(), memory: memory_of(buffer)? });
+    buffer.attached().get_or_make(import)
 }
 
 /// What is put into `stream` from now on begins when the timeline has reached `value`. Returns at once.
