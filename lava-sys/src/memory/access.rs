@@ -11,8 +11,8 @@ use crate::types::*;
 /// Where the bytes of a checked range are.
 #[derive(Clone, Copy)]
 enum Place<'a> {
-    /// The CPU reaches them; if pinned for a GPU, that GPU does too.
-    Host(NonNull<u8>, Option<Spot<'a>>),
+    /// The CPU reaches them.
+    Host(NonNull<u8>),
     /// Only the device reaches them.
     Device(Spot<'a>),
 }
@@ -33,7 +33,7 @@ impl Buffer {
         match self.place(offset, size as u64)? {
             // SAFETY: the range is checked, `to` is the caller's promise. Another process may write meanwhile: then the
             // bytes are whatever it wrote, and nothing here depends on them.
-            Place::Host(from, _) => unsafe { std::ptr::copy(from.as_ptr().cast_const(), to, size) },
+            Place::Host(from) => unsafe { std::ptr::copy(from.as_ptr().cast_const(), to, size) },
             Place::Device(from) if size > 0 => {
                 // SAFETY: as above.
                 unsafe { from.allocation.device().download(from.allocation, from.at, to, size) }?
@@ -50,7 +50,7 @@ impl Buffer {
     pub unsafe fn write(&self, offset: u64, from: *const u8, size: usize) -> Result<()> {
         match self.writable_place(offset, size as u64)? {
             // SAFETY: the range is checked, `from` is the caller's promise.
-            Place::Host(to, _) => unsafe { std::ptr::copy(from, to.as_ptr(), size) },
+            Place::Host(to) => unsafe { std::ptr::copy(from, to.as_ptr(), size) },
             Place::Device(to) if size > 0 => {
                 // SAFETY: as above.
                 unsafe { to.allocation.device().upload(to.allocation, to.at, from, size) }?
@@ -68,38 +68,49 @@ impl Buffer {
     }
 
     /// Copies between two buffers, or within one; the ranges may overlap.
-    pub fn copy(to: &Self, to_offset: u64, from: &Self, from_offset: u64, size: u64) -> Result<()> {
+    pub fn copy<'a>(
+        to: &'a Self,
+        to_offset: u64,
+        from: &'a Self,
+        from_offset: u64,
+        size: u64,
+    ) -> Result<()> {
         let source = from.place(from_offset, size).map_err(|error| error.context("source"))?;
         let target = to.writable_place(to_offset, size).map_err(|error| error.context("target"))?;
         if size == 0 {
             return Ok(());
         }
+        // Host memory that the device uses in place is copied by the device.
+        let in_place = |host: &'a Self, at: u64, other: Spot<'_>| {
+            host.spot(at).filter(|spot| same_device(*spot, other))
+        };
         match (source, target) {
-            (Place::Host(from, _), Place::Host(to, _)) => {
+            (Place::Host(from), Place::Host(to)) => {
                 // SAFETY: both ranges are checked; `copy` allows overlap.
                 unsafe { std::ptr::copy(from.as_ptr().cast_const(), to.as_ptr(), size as usize) };
                 Ok(())
             }
-            (Place::Device(from), Place::Device(to)) => between(to, from, size),
-            (Place::Host(_, Some(from)), Place::Device(to)) if same_device(from, to) => {
-                between(to, from, size)
+            (Place::Device(source), Place::Device(target)) => between(target, source, size),
+            (Place::Host(start), Place::Device(target)) => {
+                if let Some(source) = in_place(from, from_offset, target) {
+                    return between(target, source, size);
+                }
+                let device = target.allocation.device();
+                // SAFETY: both ranges are checked.
+                unsafe {
+                    device.upload(target.allocation, target.at, start.as_ptr(), size as usize)
+                }
             }
-            (Place::Device(from), Place::Host(_, Some(to))) if same_device(from, to) => {
-                between(to, from, size)
+            (Place::Device(source), Place::Host(start)) => {
+                if let Some(target) = in_place(to, to_offset, source) {
+                    return between(target, source, size);
+                }
+                let device = source.allocation.device();
+                // SAFETY: both ranges are checked.
+                unsafe {
+                    device.download(source.allocation, source.at, start.as_ptr(), size as usize)
+                }
             }
-            // SAFETY: both ranges are checked.
-            (Place::Host(from, _), Place::Device(to)) => unsafe {
-                to.allocation.device().upload(to.allocation, to.at, from.as_ptr(), size as usize)
-            },
-            // SAFETY: both ranges are checked.
-            (Place::Device(from), Place::Host(to, _)) => unsafe {
-                from.allocation.device().download(
-                    from.allocation,
-                    from.at,
-                    to.as_ptr(),
-                    size as usize,
-                )
-            },
         }
     }
 
@@ -107,7 +118,7 @@ impl Buffer {
     pub fn fill(&self, offset: u64, size: u64, value: u8) -> Result<()> {
         match self.writable_place(offset, size)? {
             // SAFETY: the range is checked.
-            Place::Host(start, _) => unsafe { start.as_ptr().write_bytes(value, size as usize) },
+            Place::Host(start) => unsafe { start.as_ptr().write_bytes(value, size as usize) },
             Place::Device(to) if size > 0 => {
                 to.allocation.device().fill(to.allocation, to.at, size, value)?;
             }
@@ -116,6 +127,7 @@ impl Buffer {
         Ok(())
     }
 
+    #[inline]
     fn writable_place(&self, offset: u64, size: u64) -> Result<Place<'_>> {
         if self.is_read_only() {
             return Err(Error::new(
@@ -128,27 +140,35 @@ impl Buffer {
     }
 
     /// Where a range is, which is checked to lie inside.
+    #[inline]
     fn place(&self, offset: u64, size: u64) -> Result<Place<'_>> {
         let end = offset.checked_add(size);
         if end.is_none_or(|end| end > self.size()) {
-            let message = format!(
-                "{size} bytes at offset {offset} reach beyond the buffer's {} bytes ({})",
-                self.size(),
-                Bytes(self.size())
-            );
-            return Err(
-                Error::new(LAVA_ERROR_TOO_LARGE, message).with_value(end.unwrap_or(u64::MAX))
-            );
+            return Err(self.beyond(offset, size));
         }
-        let spot = self.gpu().map(|allocation| Spot { allocation, at: self.offset + offset });
-        match (self.data(), spot) {
+        match self.data() {
             // SAFETY: offset <= size, checked above.
-            (Some(data), spot) => Ok(Place::Host(unsafe { data.add(offset as usize) }, spot)),
-            (None, Some(spot)) => Ok(Place::Device(spot)),
-            (None, None) => {
-                Err(Error::new(LAVA_ERROR_UNSUPPORTED, "nothing can reach this buffer's memory"))
-            }
+            Some(data) => Ok(Place::Host(unsafe { data.add(offset as usize) })),
+            None => self.spot(offset).map(Place::Device).ok_or_else(|| {
+                Error::new(LAVA_ERROR_UNSUPPORTED, "nothing can reach this buffer's memory")
+            }),
         }
+    }
+
+    /// The same as the GPU sees it, if one does.
+    fn spot(&self, offset: u64) -> Option<Spot<'_>> {
+        self.gpu().map(|allocation| Spot { allocation, at: self.offset + offset })
+    }
+
+    #[cold]
+    fn beyond(&self, offset: u64, size: u64) -> Error {
+        let message = format!(
+            "{size} bytes at offset {offset} reach beyond the buffer's {} bytes ({})",
+            self.size(),
+            Bytes(self.size())
+        );
+        let end = offset.saturating_add(size);
+        Error::new(LAVA_ERROR_TOO_LARGE, message).with_value(end)
     }
 }
 

@@ -80,6 +80,7 @@ pub(super) enum Storage {
 
 impl Storage {
     /// `None`: the CPU cannot reach it.
+    #[inline]
     pub(super) fn start(&self) -> Option<NonNull<u8>> {
         match self {
             Self::Heap(block) => Some(block.start),
