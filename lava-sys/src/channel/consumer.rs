@@ -57,7 +57,7 @@ pub struct Consumer {
     pub(super) established: Established,
     inlet: AnyInlet,
     pub(super) shared: Arc<ConsumerShared>,
-    frames: Frames,
+    pub(super) frames: Frames,
     /// The producer broke the protocol.
     broken: bool,
     event: Option<OwnedFd>,
@@ -115,7 +115,8 @@ impl Consumer {
             device: device::end(context, &established)?,
         };
         let welcome = &established.welcome;
-        let pool_start = established.pool.data();
+        // GPU memory is used through its buffer, also where the CPU could reach it.
+        let pool_start = established.pool.data().filter(|_| !established.pool.is_device());
         context.log.info(|| {
             format!(
                 "channel {name}: connected by {} to process {}",
@@ -273,31 +274,6 @@ impl Consumer {
         };
         if place.tensor {
             frame.cell_mut().set_received_tensor(self.established.metadata.read(place.slot));
-        }
-        Ok(frame)
-    }
-
-    /// As [`Self::accept_place`], in a pool of GPU memory.
-    #[cold]
-    fn accept_on_device(
-        &mut self,
-        place: Place,
-        position: u64,
-        at: u64,
-        words: &Words,
-    ) -> Hot<FrameRef> {
-        let ready = descriptor::ready(words);
-        match &self.established.watch {
-            Some(watch) if ready != 0 => watch.announce(ready)?,
-            None if ready != 0 => return Err(LAVA_ERROR_PROTOCOL),
-            _ => {}
-        }
-        let mut frame = self.frames.take(|_| ());
-        let cell = frame.cell_mut();
-        cell.start_slot(place.slot, position, NonNull::dangling(), place.size);
-        cell.place_received(at, ready);
-        if place.tensor {
-            cell.set_received_tensor(self.established.metadata.read(place.slot));
         }
         Ok(frame)
     }

@@ -1,15 +1,20 @@
 //! What a consumer has beyond its rings when the producer's pool is GPU memory.
 
+use std::ptr::NonNull;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::connect::Established;
 use super::consumer::Consumer;
 use super::context::Context;
 use super::survivor;
-use crate::error::Result;
+use crate::error::{Hot, Result};
 use crate::memory::Memory;
 use crate::transport::Transport;
+use crate::transport::descriptor::{self, Place, Words};
+use crate::transport::frame::FrameRef;
 use crate::transport::slab::DeviceEnd;
+use crate::types::LAVA_ERROR_PROTOCOL;
 
 /// For the frames of a new connection; None if they are plain host memory of the producer.
 pub fn end(context: &Arc<Context>, established: &Established) -> Result<Option<DeviceEnd>> {
@@ -35,6 +40,31 @@ impl Consumer {
     /// Allocations of GPU memory that this connection imported.
     pub(super) fn imports(&self) -> u64 {
         let pool = self.established.pool.memory() == Memory::Device;
-        u64::from(pool) + self.shared.imports.load(std::sync::atomic::Ordering::Relaxed)
+        u64::from(pool) + self.shared.imports.load(Ordering::Relaxed)
+    }
+
+    /// As `accept_place`, in a pool of GPU memory.
+    #[cold]
+    pub(super) fn accept_on_device(
+        &mut self,
+        place: Place,
+        position: u64,
+        at: u64,
+        words: &Words,
+    ) -> Hot<FrameRef> {
+        let ready = descriptor::ready(words);
+        match &self.established.watch {
+            Some(watch) if ready != 0 => watch.announce(ready)?,
+            None if ready != 0 => return Err(LAVA_ERROR_PROTOCOL),
+            _ => {}
+        }
+        let mut frame = self.frames.take(|_| ());
+        let cell = frame.cell_mut();
+        cell.start_slot(place.slot, position, NonNull::dangling(), place.size);
+        cell.place_received(at, ready);
+        if place.tensor {
+            cell.set_received_tensor(self.established.metadata.read(place.slot));
+        }
+        Ok(frame)
     }
 }
