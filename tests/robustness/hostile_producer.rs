@@ -291,6 +291,7 @@ fn geometry(place: &Place) -> Played {
 /// Claims about GPU memory: contradictions are found before anything is imported, and what no driver here can import
 /// ends with one more try that says so.
 fn gpu_memory(place: &Place) -> Played {
+    place.load_vulkan();
     play_trap(place, |context, listener, trap| {
         let mut good = trap.welcome(BLOCK);
         let size = STRIDE * u64::from(CAPACITY);

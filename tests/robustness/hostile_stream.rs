@@ -339,6 +339,7 @@ fn buffer_message(kind: u16, id: u32, size: u64, file_size: u64) -> Bytes {
 }
 
 fn messages(place: &Place) -> Played {
+    place.load_vulkan();
     play_snares(place, |context| {
         let file = Region::new(4096);
         let lost = |what: &str, message: &[u8], descriptors: &[BorrowedFd<'_>]| {

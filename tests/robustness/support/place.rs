@@ -55,6 +55,13 @@ impl Place {
         Context::create(&self.options()).expect("a context")
     }
 
+    /// Loads what Vulkan keeps in a process for ever, so that a census does not count it.
+    pub(crate) fn load_vulkan(&self) {
+        let options = self.options().devices(lava::Devices::All);
+        let context = Context::create(&options).expect("a context");
+        let _ = context.devices();
+    }
+
     /// A consumer with a context of its own.
     pub(crate) fn consumer(&self, name: &str) -> Consumer {
         let options = ConsumerOptions::new().timeout(PATIENCE);
