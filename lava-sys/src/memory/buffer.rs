@@ -135,7 +135,6 @@ impl Buffer {
     }
 
     /// Raw Vulkan handles of its bytes, for an application that uses Vulkan itself.
-    #[allow(dead_code, reason = "for the C ABI")]
     pub fn native(&self) -> Option<Native> {
         let native = self.gpu()?.native();
         Some(Native { offset: native.offset + self.offset, size: self.size, ..native })

@@ -46,7 +46,6 @@ unsafe impl Sync for Allocation {}
 
 /// Raw handles, for an application that uses Vulkan itself. Borrowed: valid while the allocation lives.
 #[derive(Debug, Clone, Copy)]
-#[allow(dead_code, reason = "for the C ABI")]
 pub struct Native {
     pub instance: u64,
     pub physical_device: u64,

@@ -84,7 +84,6 @@ impl Timeline {
     ///
     /// # Safety
     /// It is a timeline semaphore of this device, and lives until after the value is dropped.
-    #[allow(dead_code, reason = "for the C ABI")]
     pub unsafe fn borrowed(device: &Arc<Device>, raw: u64) -> Self {
         let raw = vk::Semaphore::from_raw(raw);
         Self {
