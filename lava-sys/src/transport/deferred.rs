@@ -1,6 +1,5 @@
 //! Releases that wait for the consumer's own GPU: a frame that is still being read is given back when the reader's
 //! semaphore has reached its value. Looked after by the service thread; a release never waits itself.
-#![allow(dead_code, reason = "their users are being written")]
 
 use std::any::Any;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -20,9 +19,12 @@ pub struct Pending {
     pub released: Released,
     pub returns: Arc<dyn Returns>,
     /// What the GPU may read until then, besides the pool.
+    #[allow(dead_code, reason = "holds memory")]
     pub registered: Option<Arc<Buffer>>,
     /// The pool and the connection's socket.
+    #[allow(dead_code, reason = "holds memory")]
     pub keep: Arc<dyn Any + Send + Sync>,
+    #[allow(dead_code, reason = "holds memory")]
     pub pool: Arc<Buffer>,
 }
 

@@ -1,6 +1,5 @@
 //! What a frame of GPU memory can do: it has no address here, only a buffer and an offset, and it may become ready later
 //! than its descriptor came.
-#![allow(dead_code, reason = "their users are being written")]
 
 use std::sync::Arc;
 

@@ -6,7 +6,6 @@
 //!
 //! A semaphore says nothing of life and death: that is the socket's and the pidfd's. So no wait here is without limit,
 //! and when the producer's process is dead, a survivor signals what the dead can no longer signal.
-#![allow(dead_code, reason = "their users are being written")]
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;

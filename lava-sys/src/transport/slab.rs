@@ -20,7 +20,6 @@ pub enum Side {
     Producer {
         pool: Arc<Buffer>,
         /// Of a pool of GPU memory.
-        #[allow(dead_code, reason = "its users are being written")]
         signals: Option<Arc<Signals>>,
     },
     Consumer {
@@ -38,7 +37,6 @@ pub enum Side {
 pub struct DeviceEnd {
     /// None: frames are ready when they come.
     pub watch: Option<Arc<Watch>>,
-    #[allow(dead_code, reason = "its users are being written")]
     pub deferred: Arc<Deferred>,
 }
 
