@@ -401,5 +401,8 @@ impl Drop for Producer {
             connection.outlet.close();
             connection.cut();
         }
+        if let Some(device) = &self.device {
+            device.signals.finish();
+        }
     }
 }

@@ -59,6 +59,8 @@ pub struct Signals {
     shared: bool,
     handed: AtomicU64,
     sent: AtomicU64,
+    /// Work was waited for once: whoever drops the last reference, maybe the service thread, does not wait again.
+    ended: AtomicBool,
 }
 
 impl std::fmt::Debug for Signals {
@@ -70,7 +72,13 @@ impl std::fmt::Debug for Signals {
 impl Signals {
     /// `semaphore` has the value 0.
     pub fn new(semaphore: Arc<dyn Semaphore>, shared: bool) -> Self {
-        Self { semaphore, shared, handed: AtomicU64::new(0), sent: AtomicU64::new(0) }
+        Self {
+            semaphore,
+            shared,
+            handed: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            ended: AtomicBool::new(false),
+        }
     }
 
     pub fn is_shared(&self) -> bool {
@@ -100,13 +108,19 @@ impl Signals {
     pub fn export(&self) -> Result<OwnedFd> {
         self.semaphore.export()
     }
+
+    /// The channel ends: work on frames that were sent gets a limited time to finish. False: it goes on.
+    pub fn finish(&self) -> bool {
+        let sent = self.sent.load(Ordering::Relaxed);
+        let patience = if self.ended.swap(true, Ordering::Relaxed) { 0 } else { END_NS };
+        sent == 0 || self.wait(sent, Deadline::after(patience)) != Err(LAVA_TIMED_OUT)
+    }
 }
 
 impl Drop for Signals {
     /// Work that is under way signals the semaphore, which must exist until then.
     fn drop(&mut self) {
-        let sent = self.sent.load(Ordering::Relaxed);
-        if sent > 0 && self.wait(sent, Deadline::after(END_NS)) == Err(LAVA_TIMED_OUT) {
+        if !self.finish() {
             std::mem::forget(Arc::clone(&self.semaphore));
         }
     }
