@@ -1,4 +1,5 @@
-//! The code that doc/spec/interop.md shows: it is the text of the files here, it compiles, and Vulkan's runs.
+//! The code that doc/spec/interop.md shows: it is the text of the files here, it compiles, and Vulkan's runs. And the
+//! shader of the example is what its source compiles to.
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -102,4 +103,24 @@ fn vulkan_imports_what_lava_exports() {
     assert_success(&run, "vulkan_program");
     let said = String::from_utf8_lossy(&run.stdout);
     assert!(!said.contains("VUID") && !said.contains("Validation"), "{said}");
+}
+
+#[test]
+fn the_shader_of_the_example_is_its_source() {
+    let directory = root().join("lava/examples/vulkan_compute_producer");
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let made = place.path().join("wave.spv");
+    let mut compiler = Command::new("glslangValidator");
+    compiler.args(["-V", "--quiet", "-o"]).arg(&made).arg(directory.join("wave.comp"));
+    let Ok(output) = compiler.output() else {
+        return skip("no glslangValidator: install glslang-tools");
+    };
+    assert_success(&output, "wave.comp");
+    let code = |path: PathBuf| std::fs::read(path).expect("SPIR-V");
+    let (made, committed) = (code(made), code(directory.join("wave.spv")));
+    // The third word: the compiler's version. Another one may write other code for the same source.
+    if made[8..12] != committed[8..12] {
+        return skip("another glslangValidator than the one that made wave.spv");
+    }
+    assert!(made == committed, "run glslangValidator -V wave.comp -o wave.spv in {directory:?}");
 }
