@@ -34,6 +34,8 @@ const TIMEOUT_NS: u64 = 10_000_000_000;
 const LOOK_NS: u64 = 1_000_000_000;
 /// Sleep between looks when a file is there but nobody answers behind it.
 const RETRY_NS: u64 = 2_000_000;
+/// Least time for the producer to confirm a consumer that has attached.
+const READY_WAIT_NS: u64 = 1_000_000_000;
 /// Most buffers that a producer may have passed and not retired: its own limit, and a margin.
 const BUFFERS_MAX: usize = 2048;
 
@@ -221,7 +223,10 @@ impl Attempt<'_> {
         if socket::send(socket.as_fd(), bytemuck::bytes_of(&attach), &[region.fd()])? != Sent::Yes {
             return Ok(Tried::Again);
         }
-        let Some((ready, _)) = answer(socket.as_fd(), self.deadline)? else {
+        // Loading Vulkan for the import may have used up the time. The producer sends frames to this consumer from now on,
+        // so giving up would lose them.
+        let ready_until = self.deadline.max(Deadline::after(READY_WAIT_NS));
+        let Some((ready, _)) = answer(socket.as_fd(), ready_until)? else {
             return Ok(Tried::Again);
         };
         wire::Plain::decode(&ready, &[kind::READY]).map_err(protocol)?;
