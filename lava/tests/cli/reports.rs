@@ -18,7 +18,7 @@ fn info_tries_every_memory_and_says_what_came_of_it() {
             .any(|space| space["inode"].is_u64())
     );
     assert!(report["context"]["runtime_directory"].is_string());
-    assert_eq!(report["gpus"]["supported"], false);
+    assert!(report["gpus"]["found"].is_boolean());
     assert_eq!(report["mpi"]["supported"], false);
     let attempts = report["memory"].as_array().unwrap();
     let names: Vec<&str> =

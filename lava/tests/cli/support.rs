@@ -20,11 +20,32 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) struct Place {
     runtime: TempDir,
     files: TempDir,
+    /// `LAVA_VULKAN`, where it is set.
+    vulkan: Option<&'static str>,
 }
 
 impl Place {
     pub(crate) fn new() -> Self {
-        Self { runtime: tempfile::tempdir().unwrap(), files: tempfile::tempdir().unwrap() }
+        Self {
+            runtime: tempfile::tempdir().unwrap(),
+            files: tempfile::tempdir().unwrap(),
+            vulkan: None,
+        }
+    }
+
+    /// A place where `LAVA_VULKAN` is set.
+    pub(crate) fn with_vulkan(value: &'static str) -> Self {
+        Self { vulkan: Some(value), ..Self::new() }
+    }
+
+    /// A place whose processes may use a GPU, the CPU in disguise included; `None`, said, where there is none.
+    pub(crate) fn with_gpu() -> Option<Self> {
+        let place = Self::with_vulkan("cpu");
+        let found = json(&place.run(&["info", "--json"]))["gpus"]["found"] == true;
+        if !found {
+            println!("skipped: no Vulkan device");
+        }
+        found.then_some(place)
     }
 
     pub(crate) fn file(&self, name: &str) -> PathBuf {
@@ -45,6 +66,7 @@ impl Place {
         for name in ["LAVA_LOG", "LAVA_SCOPE", "LAVA_SPIN_NS", "LAVA_VULKAN"] {
             command.env_remove(name);
         }
+        command.envs(self.vulkan.map(|value| ("LAVA_VULKAN", value)));
         command.args(arguments).env("LAVA_RUNTIME_DIR", self.runtime.path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
@@ -58,6 +80,15 @@ impl Place {
     /// Starts `lava`; its standard input is empty.
     pub(crate) fn start<I: AsRef<OsStr>>(&self, arguments: &[I]) -> Running {
         Running::spawn(&mut self.command(arguments))
+    }
+
+    /// Starts `lava` with another `LAVA_VULKAN` than this place's.
+    pub(crate) fn start_with_vulkan<I: AsRef<OsStr>>(
+        &self,
+        value: &str,
+        arguments: &[I],
+    ) -> Running {
+        Running::spawn(self.command(arguments).env("LAVA_VULKAN", value))
     }
 
     /// Starts `lava` with a pipe as standard input.

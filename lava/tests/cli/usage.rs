@@ -36,6 +36,9 @@ fn wrong_arguments_are_exit_code_2_and_say_why() {
         (&["perf", "--rows", "nonsense"], "nonsense"),
         (&["perf", "--cpus", "123456"], "123456"),
         (&["demo", "--consumers", "0"], "0"),
+        (&["demo", "--device", "gpu0"], "UUID"),
+        (&["recv", "a", "--memory", "huge"], "huge"),
+        (&["perf", "--memory", "device", "--rows", "latency"], "latency"),
         (&["demo-consumer", "a", "--parent", "1"], "lava itself"),
     ] {
         let output = place.run(arguments);

@@ -3,12 +3,13 @@
 
 use std::time::{Duration, Instant};
 
-use lava::{ConnectionInfo, Memory, Transport};
+use lava::{ConnectionInfo, Memory, Producer, ProducerOptions, Transport, Uuid};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::failure::Failure;
-use crate::interrupt;
+use crate::failure::{Doing, Failure};
 use crate::units::Timeout;
+use crate::{interrupt, output};
 
 /// A transport as `--require` takes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -51,6 +52,8 @@ pub enum MemoryName {
     Huge,
     /// Locked pages
     Pinned,
+    /// A GPU's own memory; host memory where there is no GPU
+    Device,
 }
 
 impl From<MemoryName> for Memory {
@@ -61,6 +64,86 @@ impl From<MemoryName> for Memory {
             MemoryName::Numa => Memory::Numa,
             MemoryName::Huge => Memory::Huge,
             MemoryName::Pinned => Memory::Pinned,
+            MemoryName::Device => Memory::Device,
+        }
+    }
+}
+
+/// Where a receiver wants its frames, as its `--memory` takes it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum ReceiveMemory {
+    /// As they come, with the fewest copies
+    #[default]
+    Any,
+    /// In host memory
+    Host,
+    /// On a GPU
+    Device,
+}
+
+impl ReceiveMemory {
+    /// The word that the command line takes.
+    pub fn word(self) -> &'static str {
+        match self {
+            ReceiveMemory::Any => "any",
+            ReceiveMemory::Host => "host",
+            ReceiveMemory::Device => "device",
+        }
+    }
+}
+
+impl From<ReceiveMemory> for Memory {
+    fn from(name: ReceiveMemory) -> Self {
+        match name {
+            ReceiveMemory::Any => Memory::Auto,
+            ReceiveMemory::Host => Memory::Standard,
+            ReceiveMemory::Device => Memory::Device,
+        }
+    }
+}
+
+/// A producer's options for frames in `memory` of `device`. Without a GPU the frames lie in host memory.
+pub fn with_memory(
+    options: ProducerOptions,
+    memory: Memory,
+    device: Option<Uuid>,
+) -> ProducerOptions {
+    let options = options.memory(memory);
+    let options = match device {
+        Some(device) => options.device(device),
+        None => options,
+    };
+    match memory {
+        Memory::Device => options.fallback(&[Memory::Standard]),
+        _ => options,
+    }
+}
+
+/// What became of the memory that was asked for, and why: a line for people.
+#[derive(Clone, Debug, Serialize)]
+pub struct PoolMemory {
+    /// What the frames lie in.
+    pub memory: String,
+    /// Why, and what failed before.
+    pub reason: String,
+}
+
+impl PoolMemory {
+    /// As the producer describes itself.
+    pub fn of(producer: &Producer) -> Result<Self, Failure> {
+        let description: Value = serde_json::from_str(&producer.describe()?)
+            .doing("reading the channel's description")?;
+        let text = |name: &str| description["memory"][name].as_str().unwrap_or_default().to_owned();
+        Ok(PoolMemory { memory: text("kind"), reason: text("reason") })
+    }
+
+    /// Says clearly that a GPU was asked for and is not there.
+    pub fn note_fallback(&self, wanted: Memory) {
+        if wanted == Memory::Device && self.memory != "device" {
+            output::note(format_args!(
+                "lava: no GPU memory, frames lie in host memory: {}",
+                self.reason
+            ));
         }
     }
 }

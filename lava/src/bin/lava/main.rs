@@ -10,6 +10,7 @@ mod child;
 mod demo;
 mod endpoint;
 mod failure;
+mod gpu;
 mod info;
 mod interrupt;
 mod ls;
@@ -35,7 +36,8 @@ use failure::Failure;
 ///
 /// Exit codes: 0 done, 1 failed or interrupted, 2 wrong arguments. Reports and JSON go to standard output,
 /// progress, logs and errors to standard error. Processes meet in $LAVA_RUNTIME_DIR, else $XDG_RUNTIME_DIR/lava,
-/// else /tmp/lava-<uid>; LAVA_LOG=error|warn|info|debug shows the library's log.
+/// else /tmp/lava-<uid>; LAVA_LOG=error|warn|info|debug shows the library's log; LAVA_VULKAN=off uses no GPU, and cpu
+/// also Vulkan devices that are the CPU in disguise.
 #[derive(Debug, Parser)]
 #[command(name = "lava", version)]
 struct Arguments {
@@ -54,7 +56,7 @@ enum Command {
     Send(send::Arguments),
     /// Receive what `lava send` sends
     Recv(recv::Arguments),
-    /// Show what this machine offers: memory, limits, huge pages, NUMA, and what to change
+    /// Show what this machine offers: memory, limits, huge pages, NUMA, GPUs, and what to change
     Info(info::Arguments),
     /// List the live channels of this user
     Ls(ls::Arguments),
@@ -64,6 +66,10 @@ enum Command {
     DemoConsumer(demo::ConsumerArguments),
     #[command(hide = true)]
     PerfPeer(perf::PeerArguments),
+    #[command(hide = true)]
+    InfoGpus(info::ProbeArguments),
+    #[command(hide = true)]
+    InfoGpuPeer(info::PeerArguments),
 }
 
 fn main() -> ExitCode {
@@ -85,6 +91,8 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.command {
         Command::DemoConsumer(arguments) => return demo::consume(arguments),
         Command::PerfPeer(arguments) => return perf::answer(arguments),
+        Command::InfoGpus(arguments) => return info::probe(arguments),
+        Command::InfoGpuPeer(arguments) => return info::answer(arguments),
         _ => interrupt::install()?,
     }
     match &arguments.command {
@@ -94,7 +102,10 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Info(arguments) => info::run(arguments, json),
         Command::Ls(arguments) => ls::run(arguments, json),
         Command::Perf(arguments) => perf::run(arguments, json),
-        Command::DemoConsumer(_) | Command::PerfPeer(_) => Ok(()),
+        Command::DemoConsumer(_)
+        | Command::PerfPeer(_)
+        | Command::InfoGpus(_)
+        | Command::InfoGpuPeer(_) => Ok(()),
     }
 }
 

@@ -11,8 +11,9 @@ use lava::{Consumer, ConsumerOptions, Context, ErrorKind, Frame, Received};
 use serde::Serialize;
 
 use crate::checksum::Checksum;
-use crate::endpoint::{Connection, TransportName, patiently};
+use crate::endpoint::{Connection, ReceiveMemory, TransportName, patiently};
 use crate::failure::{Doing, Failure};
+use crate::gpu::DeviceArgument;
 use crate::stream::{Progress, Step};
 use crate::units::{Timeout, format_size, format_throughput, parse_timeout};
 use crate::{output, progress};
@@ -25,6 +26,11 @@ pub struct Arguments {
     /// Where to write; `-` is standard output. A file is written as FILE.part and renamed when it is complete
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     output: PathBuf,
+    /// Where the frames are wanted
+    #[arg(long, value_name = "MEMORY", value_enum, default_value_t)]
+    memory: ReceiveMemory,
+    #[command(flatten)]
+    device: DeviceArgument,
     /// Only one of these transports will do
     #[arg(long, value_name = "TRANSPORT", value_enum, value_delimiter = ',')]
     require: Vec<TransportName>,
@@ -85,16 +91,22 @@ pub fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
         return output::write_json(&report);
     }
     output::note(format_args!(
-        "received {} in {seconds:.2} s ({}), checksum {} verified",
+        "received {} in {seconds:.2} s ({}), checksum {} verified, transport {}: {}",
         format_size(bytes),
         format_throughput(report.bytes_per_second),
         report.checksum,
+        report.connection.transport,
+        report.connection.reason,
     ));
     Ok(())
 }
 
 fn open(context: &Context, arguments: &Arguments) -> Result<Consumer, Failure> {
-    let options = ConsumerOptions::new();
+    let options = ConsumerOptions::new().memory(arguments.device.memory(arguments.memory.into()));
+    let options = match arguments.device.device {
+        Some(device) => options.device(device),
+        None => options,
+    };
     let options = arguments
         .require
         .iter()

@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use indicatif::ProgressBar;
-use lava::{Context, Loan, Outcome, Producer, ProducerOptions};
+use lava::{Context, Loan, Memory, Outcome, Producer, ProducerOptions};
 use rustix::event::{PollFd, PollFlags, poll};
 use serde::Serialize;
 
 use crate::checksum::{Checker, Checksum};
-use crate::endpoint::{Connection, MemoryName, TransportName, patiently};
+use crate::endpoint::{Connection, MemoryName, PoolMemory, TransportName, patiently, with_memory};
 use crate::failure::{Doing, Failure};
+use crate::gpu::DeviceArgument;
 use crate::units::{Timeout, format_size, format_throughput, parse_positive_size, parse_timeout};
 use crate::{interrupt, output, progress, stream};
 
@@ -38,6 +39,8 @@ pub struct Arguments {
     /// Memory of the frames
     #[arg(long, value_name = "MEMORY", value_enum, default_value_t)]
     memory: MemoryName,
+    #[command(flatten)]
+    device: DeviceArgument,
     /// Only receivers that can have one of these transports
     #[arg(long, value_name = "TRANSPORT", value_enum, value_delimiter = ',')]
     require: Vec<TransportName>,
@@ -55,6 +58,8 @@ struct Report {
     seconds: f64,
     bytes_per_second: f64,
     checksum: Checksum,
+    /// What the frames lay in, and why.
+    memory: PoolMemory,
     receivers: Vec<Connection>,
     /// Receivers that went away before the end.
     lost: usize,
@@ -71,7 +76,10 @@ pub fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
         sent: Checker::default(),
         frames: 0,
         receivers: 0,
+        piece: Vec::new(),
     };
+    let memory = PoolMemory::of(&sender.producer)?;
+    memory.note_fallback(arguments.device.memory(arguments.memory.into()));
     sender.wait_receivers(arguments)?;
     let start = Instant::now();
     let bar = progress::bytes(input.length, "sending");
@@ -86,21 +94,23 @@ pub fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     sender.drain(&bar)?;
     bar.finish_and_clear();
     let seconds = start.elapsed().as_secs_f64();
-    report(arguments, &sender, receivers, seconds, json)
+    report(arguments, &sender, memory, receivers, seconds, json)
 }
 
 fn options(arguments: &Arguments) -> ProducerOptions {
     // Control frames have up to 16 bytes.
     let options = ProducerOptions::new()
         .max_frame_size(arguments.frame_size.max(16))
-        .capacity(arguments.capacity)
-        .memory(arguments.memory.into());
+        .capacity(arguments.capacity);
+    let memory = arguments.device.memory(arguments.memory.into());
+    let options = with_memory(options, memory, arguments.device.device);
     arguments.require.iter().fold(options, |options, &name| options.require_transport(name.into()))
 }
 
 fn report(
     arguments: &Arguments,
     sender: &Sender,
+    memory: PoolMemory,
     receivers: Vec<Connection>,
     seconds: f64,
     json: bool,
@@ -112,6 +122,7 @@ fn report(
         seconds,
         bytes_per_second: sender.sent.bytes() as f64 / seconds,
         checksum: sender.sent.checksum(),
+        memory,
         lost: sender.receivers.saturating_sub(receivers.len()),
         receivers,
     };
@@ -141,6 +152,8 @@ struct Sender {
     frames: u64,
     /// Receivers at the beginning.
     receivers: usize,
+    /// What is read for memory that only a GPU reaches.
+    piece: Vec<u8>,
 }
 
 impl Sender {
@@ -160,12 +173,21 @@ impl Sender {
     fn piece(&mut self, input: &mut Input, frame_size: usize) -> Result<bool, Failure> {
         input.wait_readable()?;
         let mut loan = self.loan(frame_size)?;
-        let bytes = loan.bytes_mut()?;
-        let length = input.read(bytes)?;
+        let length = if loan.info().memory == Memory::Device {
+            self.piece.resize(frame_size, 0);
+            let length = input.read(&mut self.piece)?;
+            self.sent.add(&self.piece[..length]);
+            loan.write_at(0, &self.piece[..length])?;
+            length
+        } else {
+            let bytes = loan.bytes_mut()?;
+            let length = input.read(bytes)?;
+            self.sent.add(&bytes[..length]);
+            length
+        };
         if length == 0 {
             return Ok(false);
         }
-        self.sent.add(&bytes[..length]);
         loan.set_len(length)?;
         loan.set_tag(stream::DATA)?;
         self.send(loan)?;

@@ -1,14 +1,14 @@
-//! A consumer process of the demo: hashes every byte where it lies, and reports as JSON.
+//! A consumer process of the demo: hashes every byte, where it lies if the CPU reaches it, and reports as JSON.
 
 use std::time::Duration;
 
-use lava::{Consumer, ConsumerOptions, Context};
+use lava::{Consumer, ConsumerOptions, Context, Frame, Memory};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::ConsumerReport;
 use crate::checksum::Checker;
 use crate::child::Parent;
-use crate::endpoint::transport_word;
+use crate::endpoint::{ReceiveMemory, transport_word};
 use crate::failure::Failure;
 use crate::statistics::Summary;
 
@@ -16,6 +16,8 @@ use crate::statistics::Summary;
 #[derive(Debug, clap::Args)]
 pub struct ConsumerArguments {
     name: String,
+    #[arg(long, value_enum, default_value_t)]
+    memory: ReceiveMemory,
     #[arg(long)]
     parent: u32,
 }
@@ -23,7 +25,7 @@ pub struct ConsumerArguments {
 /// Runs the process: one report, or the reason why there is none.
 pub fn consume(arguments: &ConsumerArguments) -> Result<(), Failure> {
     let parent = Parent::attach(arguments.parent)?;
-    let report = receive(&arguments.name).map_err(|failure| failure.to_string());
+    let report = receive(arguments).map_err(|failure| failure.to_string());
     parent.tell(&report)
 }
 
@@ -33,20 +35,22 @@ fn now() -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
-fn receive(name: &str) -> Result<ConsumerReport, Failure> {
+fn receive(arguments: &ConsumerArguments) -> Result<ConsumerReport, Failure> {
     let context = Context::new()?;
     let options = ConsumerOptions::new().timeout(Duration::from_secs(10));
+    let options = options.memory(arguments.memory.into());
     // SAFETY: the producer is the parent process, the same program, which does not write to a frame after sending it.
     let options = unsafe { options.trust_producer() };
-    let mut consumer = Consumer::open(&context, name, &options)?;
+    let mut consumer = Consumer::open(&context, &arguments.name, &options)?;
     let mut checker = Checker::default();
+    let mut copy = Vec::new();
     let mut latencies = Vec::new();
     let mut first = None;
     while let Some(frame) = consumer.receive()? {
         let sent = frame.info().timestamp_ns;
         first.get_or_insert(sent);
         latencies.push(now().saturating_sub(sent) as f32);
-        checker.add(frame.bytes()?);
+        check(&frame, &mut checker, &mut copy)?;
     }
     let seconds = now().saturating_sub(first.unwrap_or_else(now)) as f64 / 1e9;
     let connection = consumer.connection()?;
@@ -65,4 +69,16 @@ fn receive(name: &str) -> Result<ConsumerReport, Failure> {
         checksum: checker.checksum(),
         verified: false,
     })
+}
+
+/// Adds the frame's bytes where they lie; by way of `copy` where only a GPU reaches them.
+fn check(frame: &Frame, checker: &mut Checker, copy: &mut Vec<u8>) -> Result<(), Failure> {
+    if frame.info().memory != Memory::Device {
+        checker.add(frame.bytes()?);
+        return Ok(());
+    }
+    copy.resize(frame.len(), 0);
+    frame.read_at(0, copy)?;
+    checker.add(copy);
+    Ok(())
 }

@@ -7,13 +7,14 @@ mod text;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use lava::{Context, Outcome, Producer, ProducerOptions};
+use lava::{Context, Loan, Memory, Outcome, Producer, ProducerOptions};
 use serde::{Deserialize, Serialize};
 
 use crate::checksum::Checksum;
 use crate::child::Helper;
-use crate::endpoint::{MemoryName, patiently};
+use crate::endpoint::{MemoryName, PoolMemory, ReceiveMemory, patiently, with_memory};
 use crate::failure::Failure;
+use crate::gpu::DeviceArgument;
 use crate::statistics::Summary;
 use crate::units::{Timeout, parse_positive_size};
 use crate::{interrupt, output, progress};
@@ -37,6 +38,11 @@ pub struct Arguments {
     /// Memory of the frames
     #[arg(long, value_name = "MEMORY", value_enum, default_value_t)]
     memory: MemoryName,
+    #[command(flatten)]
+    device: DeviceArgument,
+    /// Where the consumers want their frames, in turns [default: any; of device memory: any,host]
+    #[arg(long, value_name = "MEMORY", value_enum, value_delimiter = ',')]
+    consumer_memory: Vec<ReceiveMemory>,
     /// Consumer processes
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
     consumers: u32,
@@ -52,6 +58,8 @@ struct Report {
     capacity: u32,
     checksum: Checksum,
     seconds: f64,
+    /// What the frames lay in, and why.
+    memory: PoolMemory,
     consumers: Vec<ConsumerReport>,
     verified: bool,
 }
@@ -86,16 +94,14 @@ pub fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     let source = Source::open(arguments.file.as_deref(), arguments.size)?;
     let context = Context::new()?;
     let name = format!("demo/{}", std::process::id());
-    let options = ProducerOptions::new()
-        .max_frame_size(arguments.frame_size)
-        .capacity(arguments.capacity)
-        .memory(arguments.memory.into());
+    let options =
+        ProducerOptions::new().max_frame_size(arguments.frame_size).capacity(arguments.capacity);
+    let wanted = arguments.device.memory(arguments.memory.into());
+    let options = with_memory(options, wanted, arguments.device.device);
     let mut producer = Producer::create(&context, &name, &options)?;
-    let mut helpers = (1..=arguments.consumers)
-        .map(|number| {
-            Helper::start(format!("consumer {number}"), &["demo-consumer".to_owned(), name.clone()])
-        })
-        .collect::<Result<Vec<_>, _>>()?;
+    let memory = PoolMemory::of(&producer)?;
+    memory.note_fallback(wanted);
+    let mut helpers = start_consumers(arguments, &name, wanted)?;
     wait_consumers(&mut producer, &mut helpers)?;
     let bar = progress::bytes(Some(source.size), "reading");
     let checksum = source.checksum(|position| bar.set_position(position))?;
@@ -120,6 +126,7 @@ pub fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
         frames,
         frame_size: arguments.frame_size,
         capacity: arguments.capacity,
+        memory,
         checksum,
         seconds: start.elapsed().as_secs_f64(),
         verified: consumers.iter().all(|consumer| consumer.verified),
@@ -131,6 +138,26 @@ pub fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
         output::write(&text::render(&report))?
     }
     if report.verified { Ok(()) } else { Err(Failure::Reported) }
+}
+
+/// The consumer processes. Of device memory, every second one wants host memory, so that both ways are shown.
+fn start_consumers(
+    arguments: &Arguments,
+    name: &str,
+    memory: Memory,
+) -> Result<Vec<Helper>, Failure> {
+    let wishes = match (&arguments.consumer_memory[..], memory) {
+        ([], Memory::Device) => &[ReceiveMemory::Any, ReceiveMemory::Host],
+        ([], _) => &[ReceiveMemory::Any][..],
+        (wishes, _) => wishes,
+    };
+    let consumers = (1..=arguments.consumers).zip(wishes.iter().cycle());
+    consumers
+        .map(|(number, wish)| {
+            let arguments = ["demo-consumer", name, "--memory", wish.word()];
+            Helper::start(format!("consumer {number}"), &arguments.map(str::to_owned))
+        })
+        .collect()
 }
 
 fn hear(helper: &mut Helper) -> Result<ConsumerReport, Failure> {
@@ -156,7 +183,7 @@ fn wait_consumers(producer: &mut Producer, helpers: &mut [Helper]) -> Result<(),
     })
 }
 
-/// Reads the file straight into the channel's memory, a frame at a time; returns the number of frames.
+/// Reads the file into the channel's memory, a frame at a time; returns the number of frames.
 fn stream(
     source: &Source,
     producer: &mut Producer,
@@ -165,13 +192,14 @@ fn stream(
 ) -> Result<u64, Failure> {
     let consumers = producer.consumer_count();
     let (mut position, mut frames) = (0, 0);
+    let mut piece = Vec::new();
     while position < source.size {
         let size = frame_size.min(source.size - position) as usize;
         let loan =
             patiently(Timeout(Some(PATIENCE)), |slice| Ok(producer.loan_timeout(size, slice)?))?;
         let mut loan =
             loan.ok_or_else(|| Failure::Failed("the consumers do not go on".to_owned()))?;
-        source.read(position, loan.bytes_mut()?)?;
+        fill(source, position, &mut loan, &mut piece)?;
         producer.send_timeout(loan, PATIENCE).map_err(lava::Error::from)?;
         if producer.consumer_count() < consumers {
             return Err(Failure::Failed("a consumer process ended early".to_owned()));
@@ -181,4 +209,19 @@ fn stream(
         interrupt::check()?;
     }
     Ok(frames)
+}
+
+/// Reads the next piece into the frame; by way of `piece` where only a GPU reaches the frame.
+fn fill(
+    source: &Source,
+    position: u64,
+    loan: &mut Loan,
+    piece: &mut Vec<u8>,
+) -> Result<(), Failure> {
+    if loan.info().memory != Memory::Device {
+        return source.read(position, loan.bytes_mut()?);
+    }
+    piece.resize(loan.len(), 0);
+    source.read(position, piece)?;
+    Ok(loan.write_at(0, piece)?)
 }

@@ -33,13 +33,14 @@ pub fn render(report: &Report) -> String {
         ]);
     }
     format!(
-        "{} of {} in {} frames of {}, through {} slots, to {} processes in {:.2} s\n\n{}\n\
+        "{} of {} in {} frames of {}, through {} slots of {} memory, to {} processes in {:.2} s\n\n{}\n\
          Latency is from sending to receiving, at full load: the time in the queue is part of it.\n",
         format_size(report.bytes),
         report.file,
         report.frames,
         format_size(report.frame_size),
         report.capacity,
+        report.memory.memory,
         report.consumers.len(),
         report.seconds,
         table.render(),

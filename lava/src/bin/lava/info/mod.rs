@@ -1,9 +1,14 @@
 //! `lava info`: what this machine offers to lava, each kind of memory tried by a real allocation, and how to mend
 //! what is missing.
 
+mod gpu_text;
+mod gpus;
 mod host;
 mod memory;
+mod peer;
+mod probe;
 mod text;
+mod trial;
 
 use lava::Context;
 use serde::Serialize;
@@ -11,6 +16,8 @@ use serde_json::Value;
 
 use crate::failure::{Doing, Failure};
 use crate::{output, units};
+pub use peer::{PeerArguments, answer};
+pub use probe::{ProbeArguments, probe};
 
 /// Arguments of `lava info`.
 #[derive(Debug, clap::Args)]
@@ -29,7 +36,7 @@ struct Report {
     huge_pages: host::HugePages,
     limits: host::Limits,
     memory: Vec<memory::Attempt>,
-    gpus: Absent,
+    gpus: gpus::Gpus,
     mpi: Absent,
     /// What the library says of itself: settings with their origin, location, runtime directory.
     context: Value,
@@ -42,8 +49,6 @@ struct Absent {
     note: &'static str,
 }
 
-const GPUS: Absent =
-    Absent { supported: false, note: "not supported in this version: frames lie in host memory" };
 const MPI: Absent =
     Absent { supported: false, note: "not supported in this version: channels stay on one host" };
 
@@ -58,7 +63,7 @@ pub fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
         huge_pages: host::HugePages::look(),
         limits: host::Limits::look(),
         memory: memory::try_all(&context, arguments.size),
-        gpus: GPUS,
+        gpus: gpus::Gpus::look(),
         mpi: MPI,
         context: serde_json::from_str(&context.describe()?)
             .doing("reading the library's description")?,

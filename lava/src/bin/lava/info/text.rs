@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::host::Limit;
-use super::{Absent, Report};
+use super::{Absent, Report, gpu_text};
 use crate::units::format_size;
 
 /// The report as text, a section for each part.
@@ -13,10 +13,8 @@ pub fn render(report: &Report) -> String {
         text.push('\n');
         text.push_str(&section);
     }
-    for (name, absent) in [("GPUs", &report.gpus), ("MPI", &report.mpi)] {
-        let Absent { note, .. } = absent;
-        let _ = write!(text, "\n{name}\n  {note}\n");
-    }
+    let Absent { note, .. } = &report.mpi;
+    let _ = write!(text, "\n{}\nMPI\n  {note}\n", gpu_text::render(&report.gpus));
     text
 }
 

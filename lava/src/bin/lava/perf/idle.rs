@@ -41,6 +41,7 @@ pub fn measure(session: &mut Session, time: Duration) -> Result<Idle, Failure> {
         consumers: vec![1],
         back: false,
         timestamps: true,
+        gpu: None,
     };
     session.open(&setup)?;
     session.close()?;

@@ -4,6 +4,7 @@
 mod channel;
 mod clock;
 pub mod cpu;
+mod device;
 mod idle;
 mod limit;
 pub mod plan;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::failure::{Doing, Failure};
+use crate::gpu::DeviceArgument;
 use crate::units::{parse_duration, parse_positive_size};
 use crate::{interrupt, output, progress};
 use channel::Waiting;
@@ -33,10 +35,16 @@ pub use session::{PeerArguments, answer};
 /// Arguments of `lava perf`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
+    /// What the frames lie in: host memory against the limits of the machine, or a GPU's against CUDA and Vulkan
+    #[arg(long, value_name = "MEMORY", value_enum, default_value_t)]
+    memory: PerfMemory,
+    #[command(flatten)]
+    device: DeviceArgument,
     /// Short: few rounds, few sizes
     #[arg(long)]
     quick: bool,
-    /// Only rows of these groups: latency, zero-copy, in-place, copy, send-bytes, stream, wake, consumers, idle
+    /// Only rows of these groups: latency, zero-copy, in-place, copy, send-bytes, stream, wake, consumers, idle; of
+    /// device memory: hand-off, gpu-ready, device-copy, transfer, frame-read, staged, setup
     #[arg(long, value_name = "GROUP", value_delimiter = ',')]
     rows: Vec<String>,
     /// Sizes of frames [default: 8 B to 64 MiB]
@@ -71,6 +79,16 @@ pub struct Arguments {
     check: bool,
 }
 
+/// The memory that is measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum PerfMemory {
+    /// Host memory
+    #[default]
+    Host,
+    /// A GPU's own memory
+    Device,
+}
+
 /// The JSON document.
 #[derive(Debug, Serialize)]
 struct Report {
@@ -96,10 +114,14 @@ const IDLE_TIME: Duration = Duration::from_secs(1);
 
 /// Runs the subcommand.
 pub fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
-    let groups = groups(arguments)?;
+    if arguments.memory == PerfMemory::Device || arguments.device.device.is_some() {
+        return device::run(arguments, json);
+    }
+    let known: Vec<&str> = plan::GROUPS.iter().map(|(name, _)| *name).chain([IDLE]).collect();
+    let groups = groups(arguments, &known)?;
     let allowed = cpu::allowed()?;
     let choice = choose(arguments, &allowed)?;
-    let cpus = pinned(arguments, &allowed, &choice)?;
+    let cpus = pinned(arguments, &allowed, choice.consumers + 1)?;
     let mut notes = Vec::new();
     let mut rows: Vec<Row> = plan::rows(&choice)
         .into_iter()
@@ -124,10 +146,10 @@ pub fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     if arguments.check && missed { Err(Failure::Reported) } else { Ok(()) }
 }
 
-fn groups(arguments: &Arguments) -> Result<Vec<String>, Failure> {
-    let known: Vec<&str> = plan::GROUPS.iter().map(|(name, _)| *name).chain([IDLE]).collect();
+/// The groups that the user chose of those that there are.
+fn groups(arguments: &Arguments, known: &[&str]) -> Result<Vec<String>, Failure> {
     if arguments.rows.is_empty() {
-        return Ok(known.into_iter().map(str::to_owned).collect());
+        return Ok(known.iter().map(|&name| name.to_owned()).collect());
     }
     match arguments.rows.iter().find(|name| !known.contains(&name.as_str())) {
         Some(name) => {
@@ -156,13 +178,8 @@ fn choose(arguments: &Arguments, allowed: &[usize]) -> Result<Choice, Failure> {
     })
 }
 
-/// A processor for each process: this one and as many as there are consumers.
-fn pinned(
-    arguments: &Arguments,
-    allowed: &[usize],
-    choice: &Choice,
-) -> Result<Vec<usize>, Failure> {
-    let count = choice.consumers + 1;
+/// A processor for each of `count` processes; the first is this one.
+fn pinned(arguments: &Arguments, allowed: &[usize], count: usize) -> Result<Vec<usize>, Failure> {
     if arguments.cpus.is_empty() {
         return Ok(cpu::choose(allowed, count));
     }
@@ -205,8 +222,13 @@ fn describe(
     targets: Vec<target::Verdict>,
 ) -> Report {
     let (major, minor, patch) = lava::version();
+    let machine = machine(session, processors);
+    Report { version: format!("{major}.{minor}.{patch}"), machine, notes, rows, idle, targets }
+}
+
+fn machine(session: &Session, processors: usize) -> Machine {
     let system = rustix::system::uname();
-    let machine = Machine {
+    Machine {
         processor: cpu::model(),
         processors,
         kernel: format!(
@@ -215,8 +237,7 @@ fn describe(
             system.release().to_string_lossy()
         ),
         pinned: session.cpus.clone(),
-    };
-    Report { version: format!("{major}.{minor}.{patch}"), machine, notes, rows, idle, targets }
+    }
 }
 
 fn write(arguments: &Arguments, report: &Report, json: bool) -> Result<(), Failure> {

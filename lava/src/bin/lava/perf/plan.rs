@@ -87,6 +87,7 @@ fn setup(choice: &Choice, size: usize) -> Setup {
         consumers: vec![1],
         back: false,
         timestamps: choice.timestamps,
+        gpu: None,
     }
 }
 
@@ -108,13 +109,13 @@ fn round_trip(choice: &Choice, size: usize, waiting: Waiting) -> Row {
         size,
         setup: Setup { waiting, back: true, ..setup(choice, size) },
         exchange: match waiting {
-            Waiting::Polling => Exchange::RoundTrip { size },
+            Waiting::Polling => Exchange::RoundTrip { size, channel: 0 },
             Waiting::Blocking => Exchange::Wake { size },
         },
         yardstick: Yardstick::Limits(limits),
         bound: Some(Bound::TimeAtMost(most)),
         reference: (waiting == Waiting::Polling && size > SMALLEST_SLOT)
-            .then_some(Exchange::RoundTrip { size: SMALLEST_SLOT }),
+            .then_some(Exchange::RoundTrip { size: SMALLEST_SLOT, channel: 0 }),
     }
 }
 

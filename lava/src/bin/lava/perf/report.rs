@@ -22,6 +22,10 @@ const COLUMNS: [(&str, Align); 11] = [
     ("time ÷ limit", Align::Right),
 ];
 
+/// Groups whose rows are about moving bytes.
+const MOVING: [&str; 7] =
+    ["in-place", "copy", "send-bytes", "device-copy", "transfer", "frame-read", "staged"];
+
 /// The rows.
 pub fn table(rows: &[Measured]) -> String {
     let mut table = Table::new(&COLUMNS);
@@ -45,7 +49,7 @@ pub fn table(rows: &[Measured]) -> String {
             tail(row.lava.p99),
             tail(row.lava.p999),
             format_rate(row.frames_per_second),
-            if row.group == "in-place" || row.group == "copy" || row.group == "send-bytes" {
+            if MOVING.contains(&row.group) {
                 format_throughput(row.bytes_per_second)
             } else {
                 String::new()

@@ -30,6 +30,8 @@ pub enum Bound {
     TimeAtMost(f64),
     /// Speed of lava by speed of the limit, at least.
     SpeedAtLeast(f64),
+    /// Median time in nanoseconds, at most, whatever the limit does.
+    NanosecondsAtMost(f64),
 }
 
 /// A line of the measurement.
@@ -80,8 +82,9 @@ pub struct Measured {
     pub size_ratio: Option<f64>,
 }
 
+/// What the rounds of one side come to.
 #[derive(Default)]
-struct Sum {
+pub struct Sum {
     samples: Vec<f32>,
     messages: u64,
     elapsed: f64,
@@ -90,7 +93,8 @@ struct Sum {
 }
 
 impl Sum {
-    fn add(&mut self, mut round: Round) {
+    /// Takes in a round.
+    pub fn add(&mut self, mut round: Round) {
         self.medians.push(Summary::of(&mut round.samples).map_or(f64::NAN, |summary| summary.p50));
         self.samples.extend(round.samples);
         self.messages += round.messages;
@@ -104,9 +108,9 @@ impl Sum {
 }
 
 /// See [`Measured::time_ratio`].
-fn time_ratio(lava: &Sum, limits: &[Sum]) -> f64 {
+fn time_ratio(lava: &Sum, limits: &[(String, Sum)]) -> f64 {
     let fastest =
-        |round: usize| limits.iter().map(|sum| sum.medians[round]).fold(f64::NAN, f64::min);
+        |round: usize| limits.iter().map(|(_, sum)| sum.medians[round]).fold(f64::NAN, f64::min);
     let ratios =
         lava.medians.iter().enumerate().map(|(round, time)| (time / fastest(round)) as f32);
     Summary::of(&mut ratios.collect::<Vec<f32>>()).map_or(f64::NAN, |summary| summary.p50)
@@ -135,8 +139,12 @@ impl Row {
             }
         }
         session.close()?;
-        let size_ratio = self.reference.map(|_| time_ratio(&lava, &[reference]));
-        Ok(Measured { size_ratio, ..self.conclude(&yards, lava, limits)? })
+        let size_ratio = self.reference.map(|_| {
+            let reference = ("smallest".to_owned(), reference);
+            time_ratio(&lava, std::slice::from_ref(&reference))
+        });
+        let limits = yards.iter().map(Yard::name).zip(limits).collect();
+        Ok(Measured { size_ratio, ..self.head().conclude(lava, limits)? })
     }
 
     fn yards(&self, session: &mut Session, time: Duration) -> Result<Vec<Yard>, Failure> {
@@ -151,37 +159,15 @@ impl Row {
         })
     }
 
-    fn conclude(
-        &self,
-        yards: &[Yard],
-        mut lava: Sum,
-        limits: Vec<Sum>,
-    ) -> Result<Measured, Failure> {
-        let time_ratio = time_ratio(&lava, &limits);
-        let named =
-            yards.iter().zip(limits).map(|(yard, mut sum)| Ok((yard.name(), sum.summary()?)));
-        let limits = named.collect::<Result<Vec<_>, Failure>>()?;
-        let best = limits.iter().min_by(|a, b| a.1.p50.total_cmp(&b.1.p50)).cloned();
-        let (limit_name, limit) = best.ok_or_else(|| "a row needs a limit".to_owned())?;
-        let frames_per_second = lava.messages as f64 / lava.elapsed * 1e9;
-        let summary = lava.summary()?;
-        Ok(Measured {
+    fn head(&self) -> Head {
+        Head {
             group: self.group,
             what: self.what,
             size: self.size,
             waiting: self.setup.waiting,
             consumers: self.consumers(),
-            lava: summary,
-            frames_per_second,
-            bytes_per_second: frames_per_second * self.size as f64,
-            limit_name,
-            limit,
-            limits,
-            time_ratio,
             bound: self.bound,
-            kept: self.bound.map(|bound| bound.is_kept(time_ratio)),
-            size_ratio: None,
-        })
+        }
     }
 
     fn consumers(&self) -> usize {
@@ -194,12 +180,59 @@ impl Row {
     }
 }
 
+/// What a line is about, before anything is measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Head {
+    pub group: &'static str,
+    pub what: &'static str,
+    pub size: usize,
+    pub waiting: Waiting,
+    pub consumers: usize,
+    pub bound: Option<Bound>,
+}
+
+impl Head {
+    /// The line of both sides' rounds; there is at least one limit, named.
+    pub fn conclude(
+        self,
+        mut lava: Sum,
+        mut limits: Vec<(String, Sum)>,
+    ) -> Result<Measured, Failure> {
+        let time_ratio = time_ratio(&lava, &limits);
+        let named = limits.iter_mut().map(|(name, sum)| Ok((std::mem::take(name), sum.summary()?)));
+        let limits = named.collect::<Result<Vec<_>, Failure>>()?;
+        let best = limits.iter().min_by(|a, b| a.1.p50.total_cmp(&b.1.p50)).cloned();
+        let (limit_name, limit) = best.ok_or_else(|| "a row needs a limit".to_owned())?;
+        let frames_per_second = lava.messages as f64 / lava.elapsed * 1e9;
+        let summary = lava.summary()?;
+        let Head { group, what, size, waiting, consumers, bound } = self;
+        Ok(Measured {
+            group,
+            what,
+            size,
+            waiting,
+            consumers,
+            lava: summary,
+            frames_per_second,
+            bytes_per_second: frames_per_second * size as f64,
+            limit_name,
+            limit,
+            limits,
+            time_ratio,
+            bound,
+            kept: bound.map(|bound| bound.is_kept(time_ratio, summary.p50)),
+            size_ratio: None,
+        })
+    }
+}
+
 impl Bound {
-    /// Whether a ratio of times keeps it.
-    pub fn is_kept(self, time_ratio: f64) -> bool {
+    /// Whether a ratio of times, or the median time in nanoseconds, keeps it.
+    pub fn is_kept(self, time_ratio: f64, nanoseconds: f64) -> bool {
         match self {
             Bound::TimeAtMost(most) => time_ratio <= most,
             Bound::SpeedAtLeast(least) => 1.0 / time_ratio >= least,
+            Bound::NanosecondsAtMost(most) => nanoseconds <= most,
         }
     }
 }

@@ -12,7 +12,7 @@ use super::limit::Limit;
 use super::round::{PATIENCE, Round};
 use super::shared::Shared;
 use crate::child::{Helper, Parent};
-use crate::failure::Failure;
+use crate::failure::{Doing, Failure};
 use crate::interrupt;
 
 /// Arguments of an answering process.
@@ -132,13 +132,20 @@ impl Session {
         self.close()?;
         self.opened += 1;
         let prefix = format!("perf/{}/{}", std::process::id(), self.opened);
-        let (mut here, context) = Here::create(setup, &prefix)?;
+        let mut here = Here::create(setup, &prefix)?;
         for peer in &mut self.peers {
             peer.tell(&Request::Open { setup: setup.clone(), prefix: prefix.clone() })?;
         }
-        let completed = here.complete(&context, setup, &prefix);
+        let completed = here.complete(setup, &prefix);
         self.here = Some(here);
         self.settle(self.peers.len(), completed).map(drop)
+    }
+
+    /// How the measuring process's consumer of the first channel back describes its connection.
+    pub fn describe_back(&self) -> Result<serde_json::Value, Failure> {
+        let back = self.here.as_ref().and_then(|here| here.backs.first());
+        let back = back.ok_or_else(|| "there is no channel back".to_owned())?;
+        serde_json::from_str(&back.describe()?).doing("reading the connection's description")
     }
 
     /// Closes the channels.
@@ -204,7 +211,10 @@ impl Session {
         let mut seen = Seen::default();
         for peer in &mut self.peers[..count] {
             match (peer.hear(patience), &own) {
-                (Ok(Reply::Done(done)), _) => seen.places = seen.places.max(done.places),
+                (Ok(Reply::Done(done)), _) => {
+                    seen.places = seen.places.max(done.places);
+                    seen.vulkan_frames = seen.vulkan_frames.max(done.vulkan_frames);
+                }
                 (Ok(Reply::Failed(message)), _) => return Err(Failure::Failed(message)),
                 (Ok(other), _) => {
                     return Err(Failure::Failed(format!("unexpected answer {other:?}")));

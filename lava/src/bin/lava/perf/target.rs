@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::idle::Idle;
 use super::row::{Bound, Measured};
-use crate::units::format_size;
+use crate::units::{format_nanoseconds, format_size};
 
 /// A target and its outcome.
 #[derive(Clone, Debug, Serialize)]
@@ -51,6 +51,9 @@ fn bounded(row: &Measured) -> Option<Verdict> {
         Bound::SpeedAtLeast(least) => {
             let speed = 1.0 / row.time_ratio;
             (format!("≥ {least} × the speed of {}", row.limit_name), format!("{speed:.2} ×"))
+        }
+        Bound::NanosecondsAtMost(most) => {
+            (format!("≤ {}", format_nanoseconds(most)), format_nanoseconds(row.lava.p50))
         }
     };
     let target = format!("{}: {}, {}: {demand}", row.group, row.what, format_size(row.size as u64));

@@ -40,7 +40,7 @@ pub(super) fn answer_send_bytes(there: &mut There) -> Result<Seen, Failure> {
     let mut places = HashSet::new();
     while let Some(frame) = consumer.receive()? {
         if frame.is_empty() {
-            return Ok(Seen { places: places.len() });
+            return Ok(Seen { places: places.len(), ..Seen::default() });
         }
         places.insert(frame.as_ptr().addr());
     }

@@ -37,10 +37,10 @@ pub(super) fn measure(
     here: &mut Here,
     clock: &Clock,
     time: Duration,
-    size: usize,
+    (size, channel): (usize, usize),
     nap: Duration,
 ) -> Result<Round, Failure> {
-    let (producer, Some(back)) = (&mut here.producers[0], &mut here.back) else {
+    let (producer, Some(back)) = (&mut here.producers[channel], here.backs.get_mut(channel)) else {
         return Err(Failure::Failed("a round trip needs a channel back".to_owned()));
     };
     let payload = [1; INLINE];
@@ -63,18 +63,20 @@ pub(super) fn measure(
             break;
         }
     }
-    here.producers[0].send_bytes(&[])?;
+    here.producers[channel].send_bytes(&[])?;
     Ok(stopwatch.finish(2))
 }
 
 pub(super) fn answer(
     there: &mut There,
     clock: &Clock,
-    size: usize,
+    (size, channel): (usize, usize),
     nap: Duration,
 ) -> Result<Seen, Failure> {
     // Only the first answering process has a channel back; the others have no part in this.
-    let (Some(consumer), Some(back)) = (&mut there.consumers[0], &mut there.back) else {
+    let (Some(consumer), Some(back)) =
+        (&mut there.consumers[channel], there.backs.get_mut(channel))
+    else {
         return Ok(Seen::default());
     };
     let payload = [1; INLINE];
