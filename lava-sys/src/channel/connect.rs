@@ -20,11 +20,11 @@ use crate::os::directory::{Directory, drain_watch};
 use crate::os::futex;
 use crate::os::socket::{self, Connected, Received, Sent};
 use crate::scope::{self, Location, Rendezvous, Report, Scope};
-use crate::transport::Transport;
 use crate::transport::descriptor::Place;
 use crate::transport::metadata::Metadata;
 use crate::transport::ready::Watch;
 use crate::transport::shm::{OwnRegion, ShmLink};
+use crate::transport::{Transport, vulkan};
 use crate::types::*;
 use crate::wire::{self, Message, kind};
 
@@ -211,6 +211,9 @@ impl Attempt<'_> {
         let transport = self.check_transport(&welcome)?;
         let region =
             OwnRegion::new("lava-releases", wire::consumer_region_size(welcome.release_length))?;
+        if transport == Transport::Vulkan {
+            vulkan::allow(context.memory_context(), self.options.device_uuid);
+        }
         let Mapped { descriptors, metadata, pool, watch } =
             match map_all(&welcome, transport, fds, context.memory_context())? {
                 Ok(mapped) => mapped,

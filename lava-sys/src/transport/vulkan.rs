@@ -40,6 +40,14 @@ pub fn device_name(buffer: &Buffer) -> Option<&str> {
     buffer.device().map(|device| device.info().name.as_str())
 }
 
+/// Opens a GPU that this process itself names: only then a peer's memory may lie on one that is the CPU in disguise. Why
+/// it cannot be opened, the import tells.
+pub fn allow(context: &MemoryContext, device_uuid: [u8; 16]) {
+    if device_uuid != [0; 16] {
+        let _ = context.gpus().open(vulkan::Which::Uuid(device_uuid));
+    }
+}
+
 /// The memory that a producer sent, as it is there.
 pub fn import(exported: Exported, size: u64, context: &MemoryContext) -> Result<Buffer> {
     let recipe: vulkan::Recipe = bytemuck::cast(exported.recipe);
