@@ -156,3 +156,22 @@ fn gpu_memory_cannot_be_measured_without_a_gpu() {
     assert_code(&output, 1);
     assert!(error_text(&output).contains("LAVA_VULKAN"), "{}", error_text(&output));
 }
+
+#[test]
+fn a_gpu_that_is_named_is_used_even_if_it_is_the_cpu_in_disguise() {
+    let Some(place) = Place::with_gpu() else { return };
+    let report = json(&place.run(&["info", "--json"]));
+    let uuid = report["gpus"]["devices"][0]["uuid"].as_str().unwrap().to_owned();
+    let place = Place::with_vulkan("auto");
+    let more = ["--size", "1MB", "--json", "--device", &uuid];
+    let output = place.run(&[&["demo"], &more[..]].concat());
+    assert_code(&output, 0);
+    let report = json(&output);
+    assert_eq!(report["consumers"][0]["transport"], "vulkan", "{report}");
+    assert_eq!(report["verified"], true);
+    let other = ["demo", "--memory", "device", "--device", "00000000-0000-0000-0000-0000000000ff"];
+    let output = place.run(&[&other[..], &["--size", "1MB", "--json"]].concat());
+    assert_code(&output, 0);
+    assert_eq!(json(&output)["memory"]["memory"], "standard");
+    assert!(error_text(&output).contains("no GPU memory"), "{}", error_text(&output));
+}

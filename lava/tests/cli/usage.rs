@@ -39,6 +39,7 @@ fn wrong_arguments_are_exit_code_2_and_say_why() {
         (&["demo", "--device", "gpu0"], "UUID"),
         (&["recv", "a", "--memory", "huge"], "huge"),
         (&["perf", "--memory", "device", "--rows", "latency"], "latency"),
+        (&["perf", "--memory", "device", "--sizes", "8"], "--sizes"),
         (&["demo-consumer", "a", "--parent", "1"], "lava itself"),
     ] {
         let output = place.run(arguments);

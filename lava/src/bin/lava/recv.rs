@@ -102,11 +102,7 @@ pub fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
 }
 
 fn open(context: &Context, arguments: &Arguments) -> Result<Consumer, Failure> {
-    let options = ConsumerOptions::new().memory(arguments.device.memory(arguments.memory.into()));
-    let options = match arguments.device.device {
-        Some(device) => options.device(device),
-        None => options,
-    };
+    let options = arguments.device.consumer(ConsumerOptions::new(), arguments.memory.into());
     let options = arguments
         .require
         .iter()

@@ -10,6 +10,7 @@ use crate::checksum::Checker;
 use crate::child::Parent;
 use crate::endpoint::{ReceiveMemory, transport_word};
 use crate::failure::Failure;
+use crate::gpu::DeviceArgument;
 use crate::statistics::Summary;
 
 /// Arguments of a consumer process.
@@ -18,6 +19,8 @@ pub struct ConsumerArguments {
     name: String,
     #[arg(long, value_enum, default_value_t)]
     memory: ReceiveMemory,
+    #[command(flatten)]
+    device: DeviceArgument,
     #[arg(long)]
     parent: u32,
 }
@@ -38,7 +41,7 @@ fn now() -> u64 {
 fn receive(arguments: &ConsumerArguments) -> Result<ConsumerReport, Failure> {
     let context = Context::new()?;
     let options = ConsumerOptions::new().timeout(Duration::from_secs(10));
-    let options = options.memory(arguments.memory.into());
+    let options = arguments.device.consumer(options, arguments.memory.into());
     // SAFETY: the producer is the parent process, the same program, which does not write to a frame after sending it.
     let options = unsafe { options.trust_producer() };
     let mut consumer = Consumer::open(&context, &arguments.name, &options)?;

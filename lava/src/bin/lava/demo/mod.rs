@@ -101,7 +101,7 @@ pub fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     let mut producer = Producer::create(&context, &name, &options)?;
     let memory = PoolMemory::of(&producer)?;
     memory.note_fallback(wanted);
-    let mut helpers = start_consumers(arguments, &name, wanted)?;
+    let mut helpers = start_consumers(arguments, &name, memory.memory == "device")?;
     wait_consumers(&mut producer, &mut helpers)?;
     let bar = progress::bytes(Some(source.size), "reading");
     let checksum = source.checksum(|position| bar.set_position(position))?;
@@ -144,18 +144,25 @@ pub fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
 fn start_consumers(
     arguments: &Arguments,
     name: &str,
-    memory: Memory,
+    on_gpu: bool,
 ) -> Result<Vec<Helper>, Failure> {
-    let wishes = match (&arguments.consumer_memory[..], memory) {
-        ([], Memory::Device) => &[ReceiveMemory::Any, ReceiveMemory::Host],
+    let wishes = match (&arguments.consumer_memory[..], on_gpu) {
+        ([], true) => &[ReceiveMemory::Any, ReceiveMemory::Host],
         ([], _) => &[ReceiveMemory::Any][..],
         (wishes, _) => wishes,
     };
     let consumers = (1..=arguments.consumers).zip(wishes.iter().cycle());
     consumers
         .map(|(number, wish)| {
-            let arguments = ["demo-consumer", name, "--memory", wish.word()];
-            Helper::start(format!("consumer {number}"), &arguments.map(str::to_owned))
+            let mut words =
+                ["demo-consumer", name, "--memory", wish.word()].map(str::to_owned).to_vec();
+            // Who names the GPU allows it to the consumers too.
+            if let (true, Some(device)) =
+                (on_gpu && *wish != ReceiveMemory::Host, arguments.device.device)
+            {
+                words.extend(["--device".to_owned(), device.to_string()]);
+            }
+            Helper::start(format!("consumer {number}"), &words)
         })
         .collect()
 }

@@ -3,7 +3,7 @@
 pub mod cuda;
 pub mod queue;
 
-use lava::{Memory, Uuid};
+use lava::{ConsumerOptions, Memory, Uuid};
 
 /// The GPU that a user names.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
@@ -19,6 +19,15 @@ impl DeviceArgument {
         match (memory, self.device) {
             (Memory::Auto, Some(_)) => Memory::Device,
             (memory, _) => memory,
+        }
+    }
+
+    /// A consumer's options for frames in `memory` of this GPU.
+    pub fn consumer(self, options: ConsumerOptions, memory: Memory) -> ConsumerOptions {
+        let options = options.memory(self.memory(memory));
+        match self.device {
+            Some(device) => options.device(device),
+            None => options,
         }
     }
 }

@@ -84,7 +84,12 @@ fn consumer(
         Some(gpu) if number.is_some_and(|number| number < gpu.host_consumers) => {
             options.memory(Memory::Standard).require_transport(Transport::Staged)
         }
-        Some(_) => options.memory(Memory::Device).require_transport(Transport::Vulkan),
+        Some(gpu) => {
+            let options = options.memory(Memory::Device).require_transport(Transport::Vulkan);
+            gpu.device
+                .iter()
+                .fold(options, |options, &device| options.device(Uuid::from_bytes(device)))
+        }
     };
     Ok(Consumer::open(context, name, &options)?)
 }

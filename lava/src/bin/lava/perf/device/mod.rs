@@ -113,6 +113,10 @@ impl Results {
 
 /// Runs the measurement.
 pub fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
+    if arguments.plot.is_some() || !arguments.sizes.is_empty() {
+        let message = "--plot and --sizes are for rows of host memory";
+        return Err(Failure::Usage(message.to_owned()));
+    }
     let groups = super::groups(arguments, &names())?;
     let chosen = |name: &str| groups.iter().any(|group| group == name);
     let context = Context::new()?;
