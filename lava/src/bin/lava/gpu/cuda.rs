@@ -118,24 +118,36 @@ impl Cuda {
         Ok(cuda)
     }
 
-    /// New device memory.
-    pub fn device_memory(&self, size: usize) -> Result<DeviceMemory<'_>, String> {
+    /// New device memory, filled with repetitions of `content`.
+    pub fn device_memory(&self, size: usize, content: &[u8]) -> Result<DeviceMemory<'_>, String> {
         let mut address = 0;
         // SAFETY: the context is current; the place is valid.
         self.calls.check("cuMemAlloc", unsafe { (self.calls.allocate)(&raw mut address, size) })?;
-        Ok(DeviceMemory { cuda: self, address, size })
+        let memory = DeviceMemory { cuda: self, address, size };
+        for at in (0..size).step_by(content.len().max(1)) {
+            let length = content.len().min(size - at);
+            // SAFETY: the range is within the new memory; the content has that length.
+            let status = unsafe {
+                (self.calls.to_device)(address + at as u64, content.as_ptr().cast(), length)
+            };
+            self.calls.check("cuMemcpyHtoD", status)?;
+        }
+        Ok(memory)
     }
 
-    /// New pinned host memory, each page written to.
-    pub fn pinned_memory(&self, size: usize) -> Result<PinnedMemory<'_>, String> {
+    /// New pinned host memory, filled with repetitions of `content`.
+    pub fn pinned_memory(&self, size: usize, content: &[u8]) -> Result<PinnedMemory<'_>, String> {
         let mut start = std::ptr::null_mut();
         // SAFETY: the context is current; the place is valid; 0 are no flags.
         self.calls.check("cuMemHostAlloc", unsafe {
             (self.calls.allocate_host)(&raw mut start, size, 0)
         })?;
         let start = NonNull::new(start.cast::<u8>()).ok_or("cuMemHostAlloc gave NULL")?;
-        // SAFETY: the memory is new and has `size` bytes.
-        unsafe { start.as_ptr().write_bytes(1, size) };
+        for at in (0..size).step_by(content.len().max(1)) {
+            let length = content.len().min(size - at);
+            // SAFETY: the range is within the new memory, which is not the content's.
+            unsafe { start.add(at).as_ptr().copy_from_nonoverlapping(content.as_ptr(), length) };
+        }
         Ok(PinnedMemory { cuda: self, start, size })
     }
 

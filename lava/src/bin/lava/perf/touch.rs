@@ -3,6 +3,25 @@
 
 use std::hint::black_box;
 
+/// Most bytes of [`noise`]; larger memory is filled with repetitions of it.
+pub const NOISE: usize = 32 << 20;
+
+/// At most [`NOISE`] bytes that cannot be compressed: GPUs move memory of repeated values faster than any other.
+/// The generator is SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
+pub fn noise(size: usize) -> Vec<u8> {
+    let mut state = 0_u64;
+    let mut next = || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ mixed >> 31
+    };
+    let size = size.min(NOISE);
+    let mut bytes: Vec<u8> = (0..size.div_ceil(8)).flat_map(|_| next().to_ne_bytes()).collect();
+    bytes.truncate(size);
+    bytes
+}
+
 /// Writes all `size` bytes at `start`.
 ///
 /// # Safety

@@ -35,9 +35,15 @@ fn repeat(
 fn buffer(plan: &Plan, context: &Context, size: usize, memory: Memory) -> Result<Buffer, Failure> {
     let options = BufferOptions::new(size as u64).memory(memory).device(plan.device.uuid);
     let mut buffer = Buffer::allocate(context, &options.require())?;
-    // Pages that were never written to are cheaper to read.
-    buffer.fill(0, size as u64, 1)?;
+    let noise = touch::noise(size);
+    for at in (0..size).step_by(noise.len()) {
+        buffer.write(at as u64, &noise[..noise.len().min(size - at)])?;
+    }
     Ok(buffer)
+}
+
+fn memory(cuda: &Cuda, size: usize) -> Result<DeviceMemory<'_>, String> {
+    cuda.device_memory(size, &touch::noise(size))
 }
 
 fn head(group: &'static str, what: &'static str, size: usize, bound: Option<Bound>) -> Head {
@@ -71,7 +77,7 @@ fn measure_copy(
         repeat(&clock, time, || Ok(target.copy_from(0, &source, 0, size as u64)?))
     };
     if let Ok(cuda) = cuda {
-        let (from, mut to) = (cuda.device_memory(size)?, cuda.device_memory(size)?);
+        let (from, mut to) = (memory(cuda, size)?, memory(cuda, size)?);
         let theirs = |_: &mut Buffer, time| repeat(&clock, time, || Ok(to.copy_from(&from)?));
         let bound = Some(Bound::SpeedAtLeast(0.95));
         return compare(head(bound), plan, &mut target, ours, ("cuMemcpyDtoD".to_owned(), theirs));
@@ -171,7 +177,9 @@ impl<'a> Yard<'a> {
     fn new(cuda: Option<&'a Cuda>, size: usize, way: Way) -> Result<Self, Failure> {
         let host = (cuda.is_none() || !way.pinned).then(|| [vec![1; size], vec![1; size]]);
         let cuda = match cuda {
-            Some(cuda) => Some((cuda.device_memory(size)?, cuda.pinned_memory(size)?)),
+            Some(cuda) => {
+                Some((memory(cuda, size)?, cuda.pinned_memory(size, &touch::noise(size))?))
+            }
             None => None,
         };
         Ok(Yard { cuda, host })

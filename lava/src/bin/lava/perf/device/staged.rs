@@ -9,6 +9,7 @@ use super::super::clock::Clock;
 use super::super::round::{Round, Stopwatch};
 use super::super::row::{Bound, Head, Measured};
 use super::super::session::Session;
+use super::super::touch;
 use super::plan::setup;
 use super::{Plan, Results, compare};
 use crate::failure::Failure;
@@ -94,7 +95,10 @@ fn rate(
 ) -> Result<Measured, Failure> {
     let size = plan.staged;
     let ends = match cuda {
-        Ok(cuda) => Some((cuda.device_memory(size)?, cuda.pinned_memory(size)?)),
+        Ok(cuda) => {
+            let noise = touch::noise(size);
+            Some((cuda.device_memory(size, &noise)?, cuda.pinned_memory(size, &noise)?))
+        }
         Err(_) => None,
     };
     let mut yard = Yard { ends, clock: Clock::calibrate() };
