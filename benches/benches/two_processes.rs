@@ -11,6 +11,8 @@
 mod child;
 #[path = "../../lava/src/bin/lava/failure.rs"]
 mod failure;
+#[path = "../../lava/src/bin/lava/gpu/mod.rs"]
+mod gpu;
 #[path = "../../lava/src/bin/lava/interrupt.rs"]
 mod interrupt;
 #[path = "../../lava/src/bin/lava/output.rs"]
