@@ -149,6 +149,13 @@ fn with_pinned_memory(device: &Arc<Device>, size: u64) {
     let far = allocate(device, size);
     report("upload", "pinned", size, 1, || device.copy(&far, 0, &near, 0, size).unwrap());
     report("download", "pinned", size, 1, || device.copy(&near, 0, &far, 0, size).unwrap());
+    for (group, units) in [(256, 1), (256, 4)] {
+        let shape = Shape { group, units };
+        let by_shader = |to, from| device.copy_by(Method::Shader, shape, (to, 0), (from, 0), size);
+        let name = format!("pinned, shader {group}x{units}");
+        report("upload", &name, size, 1, || by_shader(&far, &near).unwrap());
+        report("download", &name, size, 1, || by_shader(&near, &far).unwrap());
+    }
 }
 
 fn between_devices(from: &Arc<Device>, to: &Arc<Device>, size: u64) {

@@ -1,5 +1,6 @@
 //! Between the caller's memory and the device: through the lane's staging memory, so that the CPU copies one chunk while
-//! the device copies another. One thread does the CPU's part: it copies 10 to 13 GB/s, and the bus takes all of that.
+//! the device copies another. One thread copies 10 to 13 GB/s, and the bus takes all of that; long transfers have two
+//! (`halves`), each with a lane of its own.
 
 use super::super::device::Device;
 use super::commands::Range;

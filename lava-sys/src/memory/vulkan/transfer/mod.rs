@@ -9,6 +9,7 @@ mod across;
 mod commands;
 mod copy;
 mod fill;
+mod halves;
 mod host;
 mod lane;
 mod lanes;
@@ -106,9 +107,11 @@ impl Device {
         if size == 0 {
             return Ok(());
         }
-        let mut lane = self.transfer.lanes.take(self)?;
-        // SAFETY: the caller's promise.
-        unsafe { host::upload(&mut lane, self, range(to, at, size as u64), from) }
+        halves::in_halves(from.cast_mut(), size, |offset, from, size| {
+            let mut lane = self.transfer.lanes.take(self)?;
+            // SAFETY: a part of what the caller promised, and only read.
+            unsafe { host::upload(&mut lane, self, range(to, at + offset, size as u64), from) }
+        })
     }
 
     /// Copies `size` bytes at `at` to the host; done when it returns.
@@ -125,9 +128,11 @@ impl Device {
         if size == 0 {
             return Ok(());
         }
-        let mut lane = self.transfer.lanes.take(self)?;
-        // SAFETY: the caller's promise.
-        unsafe { host::download(&mut lane, self, range(from, at, size as u64), to) }
+        halves::in_halves(to, size, |offset, to, size| {
+            let mut lane = self.transfer.lanes.take(self)?;
+            // SAFETY: a part of what the caller promised, and no other part.
+            unsafe { host::download(&mut lane, self, range(from, at + offset, size as u64), to) }
+        })
     }
 
     /// Copies between two allocations of this device, or within one, where the ranges may overlap; done when it returns.

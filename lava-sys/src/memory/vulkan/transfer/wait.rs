@@ -12,8 +12,8 @@ use crate::error::{Error, Result};
 use crate::types::LAVA_ERROR_DEVICE;
 
 /// How long to look at the counter before the driver is asked to wait. A blocking wait takes about 20 µs more (H200,
-/// doc/adr/0033): after half a millisecond that is less than a twentieth.
-const SPIN: Duration = Duration::from_micros(500);
+/// doc/adr/0033): after three milliseconds that is less than a hundredth.
+const SPIN: Duration = Duration::from_millis(3);
 
 /// How long the driver may keep a thread before it looks around.
 const SLICE: Duration = Duration::from_millis(100);
