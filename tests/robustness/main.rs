@@ -17,6 +17,7 @@ mod kill_consumer;
 mod kill_producer;
 mod lifetimes;
 mod limits;
+mod losses;
 mod names;
 mod namespaces;
 mod smoke;
@@ -38,6 +39,7 @@ fn scenes() -> Vec<Scene> {
         lifetimes::SCENES,
         idle::SCENES,
         kill_producer::SCENES,
+        losses::SCENES,
         kill_consumer::SCENES,
         hostile_consumer::SCENES,
         hostile_memory::SCENES,
@@ -57,6 +59,7 @@ fn roles() -> Vec<Role> {
         limits::ROLES,
         lifetimes::ROLES,
         kill_producer::ROLES,
+        losses::ROLES,
         kill_consumer::ROLES,
         hostile_consumer::ROLES,
         namespaces::ROLES,

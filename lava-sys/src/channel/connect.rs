@@ -9,13 +9,12 @@ use super::consumer::Options;
 use super::context::Context;
 use super::link::{Death, agreed_fences, check_user, exactly_one, own_features, protocol};
 use super::name::Name;
-use super::rendezvous;
 use super::routing::Rejection;
 use super::service::{Next, Source, Turn, lock};
 use crate::error::{Error, Hot, Result};
 use crate::memory::{Buffer, Memory};
 use crate::os::clock::Deadline;
-use crate::os::directory::{Directory, drain_watch};
+use crate::os::directory::Watch;
 use crate::os::futex;
 use crate::os::socket::{self, Connected, Received, Sent};
 use crate::scope::{self, Location, Rendezvous, Report, Scope};
@@ -102,15 +101,15 @@ pub fn establish(context: &Arc<Context>, name: &Name, options: &Options) -> Resu
     }
 }
 
-fn wait_for_file(watch: Option<&OwnedFd>, pause_ns: u64, deadline: Deadline) -> Result<()> {
+fn wait_for_file(watch: Option<&Watch<'_>>, pause_ns: u64, deadline: Deadline) -> Result<()> {
     let until = deadline.min(Deadline::after(pause_ns));
-    match watch {
-        Some(watch) => {
+    match watch.and_then(|watch| watch.fd().map(|fd| (watch, fd))) {
+        Some((watch, fd)) => {
             if pause_ns == RETRY_NS {
-                drain_watch(watch.as_fd());
+                watch.drain();
             }
-            if socket::wait_readable(watch.as_fd(), until)? {
-                drain_watch(watch.as_fd());
+            if socket::wait_readable(fd, until)? {
+                watch.drain();
             }
         }
         None => {
@@ -281,7 +280,6 @@ pub struct ProducerLink {
     pub socket: Arc<OwnedFd>,
     pub shared: Arc<ConsumerShared>,
     pub link: Arc<ShmLink>,
-    pub directory: Arc<Directory>,
     pub name: Name,
     death: Option<u64>,
 }
@@ -302,7 +300,6 @@ impl ProducerLink {
             socket: Arc::clone(socket),
             shared: Arc::clone(shared),
             link: Arc::clone(&established.link),
-            directory: Arc::clone(&context.directory),
             name: name.clone(),
             death,
         };
@@ -349,13 +346,6 @@ impl ProducerLink {
         }
         if let Some(death) = self.death {
             turn.remove(death);
-        }
-        match rendezvous::remove_if_stale(&self.directory, &self.name.file()) {
-            Ok(true) => turn.log.info(|| {
-                format!("channel {}: removed the socket file of its dead producer", self.name)
-            }),
-            Ok(false) => {}
-            Err(error) => turn.log.debug(|| format!("channel {}: {error}", self.name)),
         }
         Next::Remove
     }

@@ -13,6 +13,7 @@ use super::connect::{self, ConsumerShared, Established, ProducerLink};
 use super::context::Context;
 use super::name::Name;
 use super::producer::check_transports;
+use super::rendezvous;
 use super::report::{ConnectionReport, policy_name};
 use super::service::lock;
 use super::waiting::Patience;
@@ -512,6 +513,11 @@ impl Drop for Consumer {
         self.context.unwatch(self.watch.0);
         if let Some(death) = self.watch.1 {
             self.context.unwatch(death);
+        }
+        // Unmapping takes time: here, and not on the service thread when it lets go of the last reference.
+        drop(std::mem::take(&mut *lock(&self.shared.buffers)));
+        if self.lost().is_some() {
+            rendezvous::remove_if_stale(&self.context.directory, &self.name, &self.context.log);
         }
     }
 }

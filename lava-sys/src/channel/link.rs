@@ -32,6 +32,8 @@ const PENDING_MAX: u32 = 16;
 pub fn listener(fd: OwnedFd, channel: Arc<ChannelShared>) -> Box<dyn Source> {
     let pending = Arc::<AtomicU32>::default();
     let what = format!("channel {}", channel.name);
+    // The first time takes the kernel a while: not on the service thread, which has deaths to tell of.
+    own_features();
     Box::new(Acceptor::new(fd, what, move |socket, turn| {
         if pending.fetch_add(1, Ordering::Relaxed) >= PENDING_MAX {
             pending.fetch_sub(1, Ordering::Relaxed);

@@ -10,6 +10,7 @@ pub(crate) mod payload;
 pub(crate) mod place;
 pub(crate) mod pool;
 pub(crate) mod raw;
+pub(crate) mod seccomp;
 pub(crate) mod stage;
 pub(crate) mod system;
 
