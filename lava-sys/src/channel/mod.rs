@@ -11,6 +11,7 @@ pub mod connect;
 pub mod connection;
 pub mod consumer;
 pub mod context;
+pub mod handshakes;
 pub mod link;
 pub mod list;
 pub mod name;
