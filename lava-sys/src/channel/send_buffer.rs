@@ -68,9 +68,8 @@ impl Producer {
         targets: u64,
         patience: &mut Patience,
     ) -> Result<()> {
-        let index = number as usize - 1;
         for connection in &mut self.connections {
-            if connection.buffers.get(index) == Some(&true) || targets & connection.bit == 0 {
+            if connection.buffers.contains(&number) || targets & connection.bit == 0 {
                 continue;
             }
             let fd = buffer.shared_fd().ok_or_else(|| {
@@ -104,8 +103,7 @@ impl Producer {
                     }
                 }
             }
-            connection.buffers.resize(connection.buffers.len().max(index + 1), false);
-            connection.buffers[index] = true;
+            connection.buffers.insert(number);
         }
         Ok(())
     }
@@ -118,9 +116,7 @@ impl Producer {
             ..bytemuck::Zeroable::zeroed()
         };
         for connection in &mut self.connections {
-            if let Some(has) = connection.buffers.get_mut(number as usize - 1)
-                && std::mem::take(has)
-            {
+            if connection.buffers.remove(&number) {
                 // A consumer that does not read keeps the mapping until it ends.
                 let _ = socket::send(connection.socket.as_fd(), bytemuck::bytes_of(&message), &[]);
             }
