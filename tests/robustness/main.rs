@@ -7,6 +7,7 @@
 
 mod directories;
 mod endurance;
+mod faults;
 mod harness;
 mod hostile_consumer;
 mod hostile_memory;
@@ -36,6 +37,7 @@ fn scenes() -> Vec<Scene> {
         names::SCENES,
         directories::SCENES,
         limits::SCENES,
+        faults::SCENES,
         lifetimes::SCENES,
         idle::SCENES,
         kill_producer::SCENES,

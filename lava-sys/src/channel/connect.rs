@@ -49,14 +49,15 @@ pub struct Established {
 }
 
 /// [`ConsumerShared::lost`]: the producer died or hung up.
-pub const LOST: u32 = 1;
+pub const LOST: lava_status = LAVA_ERROR_PEER_LOST;
 /// [`ConsumerShared::lost`]: the producer broke the protocol.
-pub const BROKE: u32 = 2;
+pub const BROKE: lava_status = LAVA_ERROR_PROTOCOL;
 
 /// What the service thread tells a consumer.
 #[derive(Debug)]
 pub struct ConsumerShared {
-    /// Not 0 when the producer's socket has ended: [`LOST`] or [`BROKE`]. Also a word on which a consumer sleeps.
+    /// Not 0 when the producer's socket has ended: [`LOST`], [`BROKE`], or the status of what this process lacked to
+    /// take in what the producer sent. Also a word on which a consumer sleeps.
     pub lost: AtomicU32,
     pub buffers: Arc<Mutex<HashMap<u32, Arc<Buffer>>>>,
     pub buffers_changed: Condvar,
@@ -332,9 +333,9 @@ impl ProducerLink {
     }
 
     /// Tells the consumer, whether it polls, sleeps or waits for its event.
-    fn lose(&self, turn: &mut Turn<'_>, how: u32) -> Next {
+    fn lose(&self, turn: &mut Turn<'_>, how: lava_status) -> Next {
         socket::shutdown(self.socket.as_fd());
-        self.shared.lost.store(how, Ordering::Release);
+        self.shared.lost.store(how.cast_unsigned(), Ordering::Release);
         futex::wake(&self.shared.lost);
         futex::wake(self.link.consumer_sleeps_on());
         // Under the lock, so that a consumer between its look at `lost` and its sleep is not missed.
@@ -370,10 +371,12 @@ impl Source for ProducerLink {
         match result {
             Ok(()) => Next::Keep,
             Err(error) => {
-                turn.log.warn(|| {
-                    format!("channel {}: the producer broke the protocol: {error}", self.name)
-                });
-                self.lose(turn, BROKE)
+                // What was missing here is not the producer's fault; everything else may be a lie.
+                let lack = matches!(error.status, LAVA_ERROR_LIMIT | LAVA_ERROR_OUT_OF_MEMORY);
+                let what =
+                    if lack { "a message was lost" } else { "the producer broke the protocol" };
+                turn.log.warn(|| format!("channel {}: {what}: {error}", self.name));
+                self.lose(turn, if lack { error.status } else { BROKE })
             }
         }
     }

@@ -336,11 +336,8 @@ impl Consumer {
 
     /// The status that tells of the producer's end, if it ended without closing.
     fn lost(&self) -> Option<lava_status> {
-        match self.shared.lost.load(Ordering::Acquire) {
-            0 => None,
-            connect::BROKE => Some(LAVA_ERROR_PROTOCOL),
-            _ => Some(LAVA_ERROR_PEER_LOST),
-        }
+        let lost = self.shared.lost.load(Ordering::Acquire).cast_signed();
+        (lost != 0).then_some(lost)
     }
 
     /// Nothing was there: spins, then sleeps.

@@ -5,6 +5,7 @@ pub(crate) mod bystanders;
 pub(crate) mod census;
 pub(crate) mod container;
 pub(crate) mod durations;
+pub(crate) mod inject;
 pub(crate) mod nursery;
 pub(crate) mod payload;
 pub(crate) mod place;
