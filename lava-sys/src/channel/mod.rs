@@ -12,6 +12,7 @@ pub mod connection;
 pub mod consumer;
 pub mod context;
 pub mod handshakes;
+pub mod late;
 pub mod link;
 pub mod list;
 pub mod name;

@@ -44,7 +44,7 @@ pub(crate) fn forbid(listed: &[i64]) -> Result<(), Skip> {
 /// that is not listed.
 pub(crate) fn ask_about_all_but(listed: &[i64]) -> Result<OwnedFd, Skip> {
     let flags = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
-    let raw = install(listed, libc::SECCOMP_RET_ALLOW, libc::SECCOMP_RET_USER_NOTIF, flags as u64)?;
+    let raw = install(listed, libc::SECCOMP_RET_ALLOW, libc::SECCOMP_RET_USER_NOTIF, flags)?;
     // SAFETY: the kernel made this descriptor for us.
     Ok(unsafe { OwnedFd::from_raw_fd(raw) })
 }
