@@ -2379,7 +2379,8 @@ LAVA_API void lava_consumer_destroy(struct lava_consumer *consumer);
  * Blocks:    up to `timeout_ns` (`LAVA_NO_WAIT`: not at all; `LAVA_FOREVER`).
  * Returns:   `LAVA_OK`; `LAVA_WOULD_BLOCK`, `LAVA_TIMED_OUT` (no frame); `LAVA_CLOSED` (the producer ended the channel, all is
  *            received); `LAVA_ERROR_PEER_LOST` (it died, all it published is received); `_PROTOCOL` (it broke the protocol);
- *            `_INVALID_POINTER`, `_INVALID_HANDLE`, `_OUT_OF_MEMORY`, `_FORKED`.
+ *            `_LIMIT`, `_OUT_OF_MEMORY` (this process could not take in what it sent: the channel has ended here);
+ *            `_INVALID_POINTER`, `_INVALID_HANDLE`, `_FORKED`.
  * Since:     0.1
  *
  * # Safety

@@ -171,7 +171,7 @@ fn buffer_import() {
         assert_ne!(status, LAVA_ERROR_INTERNAL, "{wrong:?}");
     }
     gives! {
-        import(&lava_buffer_handle { kind: 99, ..right }) => LAVA_ERROR_INVALID_ARGUMENT;
+        import(&lava_buffer_handle { kind: 99, ..right }) => LAVA_ERROR_UNSUPPORTED;
         import(&lava_buffer_handle { kind: LAVA_HANDLE_VULKAN_OPAQUE_FD, ..right }) => LAVA_ERROR_INVALID_ARGUMENT;
         import(null()) => LAVA_ERROR_INVALID_POINTER;
         lava_buffer_import(null(), &right, &mut buffer, null_mut()) => LAVA_ERROR_INVALID_POINTER;

@@ -164,7 +164,7 @@ fn frame_release() {
         lava_frame_release_many(frames.as_ptr(), 2) => LAVA_ERROR_INVALID_POINTER;
         lava_frame_release(frame) => LAVA_ERROR_INVALID_HANDLE;
         lava_frame_set_tag(frame, 1) => LAVA_ERROR_INVALID_HANDLE;
-        lava_producer_send(world.producer, frame, 0) => LAVA_ERROR_FRAME_STATE;
+        lava_producer_send(world.producer, frame, 0) => LAVA_ERROR_INVALID_HANDLE;
     }
     unsafe {
         assert!(lava_frame_data(frame).is_null());

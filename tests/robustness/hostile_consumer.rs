@@ -1,11 +1,16 @@
 //! A hostile consumer against a real producer, until the connection is made: every message wrong in every way.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+use lava::{Consumer, ConsumerOptions};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::support::actor::{self, Actor, Role};
 use crate::support::bystanders::{Bystanders, CAPACITY, Frames};
 use crate::support::census::Census;
+use crate::support::durations::Durations;
 use crate::support::place::Place;
 use crate::support::raw::{self, Bytes, Region};
 use crate::support::stage::Scene;
@@ -16,6 +21,7 @@ pub(crate) const SCENES: &[Scene] = &[
     Scene { name: "hostile_consumer/first_descriptors", play: first_descriptors },
     Scene { name: "hostile_consumer/attach", play: attach },
     Scene { name: "hostile_consumer/silence", play: silence },
+    Scene { name: "hostile_consumer/silence_renewed", play: silence_renewed },
     Scene { name: "hostile_consumer/storm", play: storm },
     Scene { name: "hostile_consumer/another_user", play: another_user },
     Scene { name: "hostile_consumer/finds_a_peer_that_stays", play: finds_a_peer_that_stays },
@@ -266,6 +272,61 @@ fn silence(place: &Place) -> Played {
         drop(mute);
     });
     Ok(())
+}
+
+/// Peers that say nothing, or nothing after the welcome, and come back as soon as they are hung up on: an honest consumer
+/// gets in all the same.
+fn silence_renewed(place: &Place) -> Played {
+    let good = hello(place);
+    attack(place, |bystanders| {
+        for words in [None, Some(&good)] {
+            let mut waited = Durations::default();
+            let stop = AtomicBool::new(false);
+            std::thread::scope(|scope| {
+                for _ in 0..2 {
+                    scope.spawn(|| occupy(place, words, &stop));
+                }
+                let context = place.context();
+                for _ in 0..times(100) {
+                    let start = Instant::now();
+                    let opened = ConsumerOptions::new().timeout(10 * HANDSHAKE);
+                    let consumer = Consumer::open(&context, NAME, &opened);
+                    waited.add(start.elapsed());
+                    if let Err(error) = consumer {
+                        stop.store(true, Ordering::SeqCst);
+                        panic!("kept out: {error}");
+                    }
+                }
+                stop.store(true, Ordering::SeqCst);
+            });
+            let attack = if words.is_some() { "silent after the welcome" } else { "silent" };
+            println!("result: beside peers that are {attack}, connected after {}", waited.text());
+            assert!(waited.longest() < 5 * HANDSHAKE, "{attack}: {:?}", waited.longest());
+        }
+        bystanders.go_on();
+    });
+    Ok(())
+}
+
+/// Holds 32 connections that say `words`, renewing each as soon as it is ended.
+fn occupy(place: &Place, words: Option<&Bytes>, stop: &AtomicBool) {
+    let begin = || {
+        let socket = connect(place);
+        if let Some(words) = words {
+            raw::send(&socket, &words.0, &[]);
+        }
+        socket
+    };
+    let mut sockets: Vec<OwnedFd> = (0..32).map(|_| begin()).collect();
+    while !stop.load(Ordering::SeqCst) {
+        for socket in &mut sockets {
+            let mut found = [PollFd::new(&*socket, PollFlags::empty())];
+            let ended = poll(&mut found, Some(&Timespec::default())) == Ok(1);
+            if ended {
+                *socket = begin();
+            }
+        }
+    }
 }
 
 /// Peers that come and go as fast as they can, at each stage.

@@ -25,6 +25,7 @@ pub(crate) const SCENES: &[Scene] = &[
     Scene { name: "hostile_stream/random", play: random },
     Scene { name: "hostile_stream/messages", play: messages },
     Scene { name: "hostile_stream/buffers", play: buffers },
+    Scene { name: "hostile_stream/late_buffer", play: late_buffer },
     Scene { name: "hostile_stream/an_honest_one_is_believed", play: an_honest_one_is_believed },
 ];
 
@@ -421,6 +422,51 @@ fn buffers(place: &Place) -> Played {
         });
         assert!(sent.count() < 9000, "a consumer takes any number of buffers");
         drop(consumer);
+    });
+    Ok(())
+}
+
+/// A frame whose buffer comes late or never: nobody waits longer than they wanted to, and nothing is lost or mixed up.
+fn late_buffer(place: &Place) -> Played {
+    play_snares(place, |context| {
+        let file = Region::new(4096);
+        let (mut snare, mut consumer) = Snare::set(place, context, BLOCK);
+        snare.publish_slot(0, 1, 0, 4096, 0);
+        snare.publish(INLINE, 8, 0, [1, 0, 0x77, 0, 0, 0, 0]);
+        let start = Instant::now();
+        for timeout in [Duration::ZERO, Duration::from_millis(20), Duration::ZERO] {
+            let received = receive(&mut consumer, timeout);
+            assert!(matches!(received, Ok(Received::Empty)), "{received:?}");
+        }
+        let took = start.elapsed();
+        assert!(
+            took < Duration::from_millis(500),
+            "two that do not wait and one of 20 ms: {took:?}"
+        );
+        assert!(raw::send(
+            &snare.socket,
+            &buffer_message(raw::BUFFER, 1, 4096, 4096).0,
+            &[file.borrow()]
+        ));
+        for size in [4096, 8] {
+            let Ok(Received::Frame(frame)) = receive(&mut consumer, PATIENCE) else {
+                panic!("no frame of {size} bytes")
+            };
+            assert_eq!(read(&frame), size, "in the order of sending");
+        }
+        // One that never comes is a lie, for those who only poll as well.
+        snare.publish_slot(1, 2, 0, 8, 0);
+        let start = Instant::now();
+        let error = loop {
+            match receive(&mut consumer, Duration::ZERO) {
+                Ok(Received::Empty) => std::thread::sleep(Duration::from_millis(5)),
+                Ok(other) => panic!("{other:?}"),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
+        let took = start.elapsed();
+        assert!(took > Duration::from_millis(900) && took < FAR_TOO_LONG, "{took:?}");
     });
     Ok(())
 }

@@ -118,7 +118,7 @@ fn massacre(place: &Place, role: &str, wait: impl Fn(&mut Survivors, &Progress, 
     for _ in 0..rounds {
         let victim = nursery.bear();
         wait(&mut survivors, nursery.progress(&victim), &mut random);
-        gone.add(survivors.outlive(victim.kill()));
+        gone.add(survivors.outlive(victim.kill().at));
     }
     let sent = survivors.sent;
     let log = nursery.end();

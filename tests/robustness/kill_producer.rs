@@ -10,7 +10,7 @@ use lava::{Consumer, ConsumerOptions, ErrorKind, Outcome, Producer, ProducerOpti
 use crate::support::actor::Role;
 use crate::support::census::Census;
 use crate::support::durations::Durations;
-use crate::support::nursery::{self, Log, Nursery, Progress};
+use crate::support::nursery::{self, Killed, Log, Nursery, Progress};
 use crate::support::place::Place;
 use crate::support::stage::Scene;
 use crate::support::{PATIENCE, Played, Random, eventually, payload, times};
@@ -30,6 +30,8 @@ const NAME: &str = "kill/me";
 const SURVIVORS: usize = 2;
 /// Nothing may take longer, however slow the machine.
 const LONGEST: Duration = Duration::from_secs(2);
+/// How soon a loss is told, on a machine that has a processor for whoever is to hear of it.
+const PROMISED: Duration = Duration::from_millis(100);
 
 fn options() -> ProducerOptions {
     ProducerOptions::new().max_frame_size(16 * 1024)
@@ -106,7 +108,7 @@ fn survive(place: &Place, seen: &Sender<Seen>) {
 
 /// What happened in all rounds.
 struct Tale {
-    killed: HashMap<u32, (usize, Instant)>,
+    killed: HashMap<u32, (usize, Killed)>,
     seen: Vec<Seen>,
     log: Log,
 }
@@ -191,17 +193,26 @@ fn producer(place: &Place) -> Played {
     let tale = massacre(place, "kill/producers", rounds, while_it_sends);
     assert_eq!(complaints(&tale), Vec::<String>::new());
     let (mut lost, mut frames, mut sending) = (Durations::default(), 0, 0);
+    let mut after_death = Durations::default();
     for seen in &tale.seen {
         frames += seen.received;
         sending += usize::from(seen.received > 0);
         if let (Some(at), Some((_, killed))) = (seen.lost, tale.killed.get(&seen.process)) {
-            lost.add(at - *killed);
+            lost.add(at - killed.at);
+            after_death.add(at.saturating_duration_since(killed.dead));
         }
     }
     println!("result: {rounds} producers killed in {:.1?}, {frames} frames", start.elapsed());
     println!("result: PEER_LOST after {}", lost.text());
     assert!(sending > rounds / 2, "only {sending} victims lived long enough to send");
+    println!("result: of that, after it was dead: {}", after_death.text());
     assert!(lost.longest() < LONGEST, "PEER_LOST after {:?}", lost.longest());
+    // Other scenes play at the same time, and more threads than processors wait for their turn.
+    let late = after_death.later_than(PROMISED);
+    assert!(
+        late <= rounds / 250,
+        "{late} losses were told later than {PROMISED:?} after the death"
+    );
     tell_reconnections(&tale);
     Ok(())
 }
@@ -232,7 +243,7 @@ fn producer_in_handshake(place: &Place) -> Played {
     let mut lost = Durations::default();
     for seen in &tale.seen {
         if let (Some(at), Some((_, killed))) = (seen.lost, tale.killed.get(&seen.process)) {
-            lost.add(at.saturating_duration_since(*killed));
+            lost.add(at.saturating_duration_since(killed.at));
         }
     }
     println!(

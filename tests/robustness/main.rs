@@ -7,6 +7,7 @@
 
 mod directories;
 mod endurance;
+mod faults;
 mod harness;
 mod hostile_consumer;
 mod hostile_memory;
@@ -17,6 +18,7 @@ mod kill_consumer;
 mod kill_producer;
 mod lifetimes;
 mod limits;
+mod losses;
 mod names;
 mod namespaces;
 mod smoke;
@@ -35,9 +37,11 @@ fn scenes() -> Vec<Scene> {
         names::SCENES,
         directories::SCENES,
         limits::SCENES,
+        faults::SCENES,
         lifetimes::SCENES,
         idle::SCENES,
         kill_producer::SCENES,
+        losses::SCENES,
         kill_consumer::SCENES,
         hostile_consumer::SCENES,
         hostile_memory::SCENES,
@@ -57,6 +61,7 @@ fn roles() -> Vec<Role> {
         limits::ROLES,
         lifetimes::ROLES,
         kill_producer::ROLES,
+        losses::ROLES,
         kill_consumer::ROLES,
         hostile_consumer::ROLES,
         namespaces::ROLES,

@@ -9,6 +9,10 @@ use crate::os::socket;
 /// How long a listener rests when this process has no file descriptor left: it stays readable all the while.
 const REST_NS: u64 = 50_000_000;
 
+/// Most connections that are accepted in one turn: peers that connect without end must not keep the service thread here,
+/// and what came with one connection is looked at before the next ones push it aside.
+const AT_ONCE: usize = 16;
+
 /// Accepts every connection at a listener and hands it on.
 pub struct Acceptor<F> {
     listener: OwnedFd,
@@ -30,7 +34,7 @@ impl<F: FnMut(OwnedFd, &mut Turn<'_>) + Send> Source for Acceptor<F> {
     }
 
     fn ready(&mut self, turn: &mut Turn<'_>) -> Next {
-        loop {
+        for _ in 0..AT_ONCE {
             match socket::accept(self.listener.as_fd()) {
                 Ok(None) => return Next::Keep,
                 Ok(Some(socket)) => (self.hand_on)(socket, turn),
@@ -41,6 +45,7 @@ impl<F: FnMut(OwnedFd, &mut Turn<'_>) + Send> Source for Acceptor<F> {
                 }
             }
         }
+        Next::Keep
     }
 
     fn deadline(&self) -> Deadline {

@@ -10,13 +10,12 @@ use super::context::Context;
 use super::link::{Death, agreed_fences, check_user, exactly_one, own_features, protocol};
 use super::name::Name;
 use super::peer_memory::{Mapped, map_all, map_buffer, memory_fits};
-use super::rendezvous;
 use super::routing::{self, Ends, Rejection, Wants};
 use super::service::{Next, Source, Turn, lock};
 use crate::error::{Error, Hot, Result};
 use crate::memory::{Buffer, Memory, MemoryContext};
 use crate::os::clock::Deadline;
-use crate::os::directory::{Directory, drain_watch};
+use crate::os::directory;
 use crate::os::futex;
 use crate::os::socket::{self, Connected, Received, Sent};
 use crate::scope::{self, Location, Rendezvous, Report, Scope};
@@ -56,14 +55,15 @@ pub struct Established {
 }
 
 /// [`ConsumerShared::lost`]: the producer died or hung up.
-pub const LOST: u32 = 1;
+pub const LOST: lava_status = LAVA_ERROR_PEER_LOST;
 /// [`ConsumerShared::lost`]: the producer broke the protocol.
-pub const BROKE: u32 = 2;
+pub const BROKE: lava_status = LAVA_ERROR_PROTOCOL;
 
 /// What the service thread tells a consumer.
 #[derive(Debug)]
 pub struct ConsumerShared {
-    /// Not 0 when the producer's socket has ended: [`LOST`] or [`BROKE`]. Also a word on which a consumer sleeps.
+    /// Not 0 when the producer's socket has ended: [`LOST`], [`BROKE`], or the status of what this process lacked to
+    /// take in what the producer sent. Also a word on which a consumer sleeps.
     pub lost: AtomicU32,
     pub buffers: Arc<Mutex<HashMap<u32, Arc<Buffer>>>>,
     pub buffers_changed: Condvar,
@@ -120,15 +120,19 @@ pub fn establish(context: &Arc<Context>, name: &Name, options: &Options) -> Resu
     }
 }
 
-fn wait_for_file(watch: Option<&OwnedFd>, pause_ns: u64, deadline: Deadline) -> Result<()> {
+fn wait_for_file(
+    watch: Option<&directory::Watch<'_>>,
+    pause_ns: u64,
+    deadline: Deadline,
+) -> Result<()> {
     let until = deadline.min(Deadline::after(pause_ns));
-    match watch {
-        Some(watch) => {
+    match watch.and_then(|watch| watch.fd().map(|fd| (watch, fd))) {
+        Some((watch, fd)) => {
             if pause_ns == RETRY_NS {
-                drain_watch(watch.as_fd());
+                watch.drain();
             }
-            if socket::wait_readable(watch.as_fd(), until)? {
-                drain_watch(watch.as_fd());
+            if socket::wait_readable(fd, until)? {
+                watch.drain();
             }
         }
         None => {
@@ -344,7 +348,6 @@ pub struct ProducerLink {
     pub socket: Arc<OwnedFd>,
     pub shared: Arc<ConsumerShared>,
     pub link: Arc<ShmLink>,
-    pub directory: Arc<Directory>,
     pub name: Name,
     watch: Option<Arc<Watch>>,
     memory_context: MemoryContext,
@@ -367,7 +370,6 @@ impl ProducerLink {
             socket: Arc::clone(socket),
             shared: Arc::clone(shared),
             link: Arc::clone(&established.link),
-            directory: Arc::clone(&context.directory),
             name: name.clone(),
             watch: established.watch.clone(),
             memory_context: context.memory_context().clone(),
@@ -398,9 +400,9 @@ impl ProducerLink {
     }
 
     /// Tells the consumer, whether it polls, sleeps or waits for its event.
-    fn lose(&self, turn: &mut Turn<'_>, how: u32) -> Next {
+    fn lose(&self, turn: &mut Turn<'_>, how: lava_status) -> Next {
         socket::shutdown(self.socket.as_fd());
-        self.shared.lost.store(how, Ordering::Release);
+        self.shared.lost.store(how.cast_unsigned(), Ordering::Release);
         if let Some(watch) = &self.watch {
             watch.lose();
         }
@@ -415,13 +417,6 @@ impl ProducerLink {
         }
         if let Some(death) = self.death {
             turn.remove(death);
-        }
-        match rendezvous::remove_if_stale(&self.directory, &self.name.file()) {
-            Ok(true) => turn.log.info(|| {
-                format!("channel {}: removed the socket file of its dead producer", self.name)
-            }),
-            Ok(false) => {}
-            Err(error) => turn.log.debug(|| format!("channel {}: {error}", self.name)),
         }
         Next::Remove
     }
@@ -446,10 +441,12 @@ impl Source for ProducerLink {
         match result {
             Ok(()) => Next::Keep,
             Err(error) => {
-                turn.log.warn(|| {
-                    format!("channel {}: the producer broke the protocol: {error}", self.name)
-                });
-                self.lose(turn, BROKE)
+                // What was missing here is not the producer's fault; everything else may be a lie.
+                let lack = matches!(error.status, LAVA_ERROR_LIMIT | LAVA_ERROR_OUT_OF_MEMORY);
+                let what =
+                    if lack { "a message was lost" } else { "the producer broke the protocol" };
+                turn.log.warn(|| format!("channel {}: {what}: {error}", self.name));
+                self.lose(turn, if lack { error.status } else { BROKE })
             }
         }
     }

@@ -1,5 +1,6 @@
 //! One consumer, as the producer's thread knows it.
 
+use std::collections::HashSet;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,8 +24,8 @@ pub struct Connection {
     pub stats: Arc<Stats>,
     /// For each slot: position at which it was published to this consumer, plus 1; 0: not held.
     held: Box<[u64]>,
-    /// Registered buffers that this consumer has, by number.
-    pub buffers: Vec<bool>,
+    /// Numbers of the registered buffers that this consumer has.
+    pub buffers: HashSet<u32>,
     /// The consumer left, and gets no more frames.
     pub detached: bool,
     /// It broke the protocol, and is about to be removed.
@@ -48,7 +49,7 @@ impl Connection {
             socket: new.socket,
             stats: new.stats,
             held: vec![0; capacity as usize].into(),
-            buffers: Vec::new(),
+            buffers: HashSet::new(),
             detached: false,
             broken: false,
             lenient: policy == LAVA_POLICY_DROP_OLDEST,

@@ -5,20 +5,21 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
 
 use serde_json::json;
 
 use super::connect::{self, ConsumerShared, Established, ProducerLink};
 use super::context::Context;
 use super::device_end as device;
+use super::late::Late;
 use super::name::Name;
 use super::producer::check_transports;
+use super::rendezvous;
 use super::report::{ConnectionReport, policy_name};
 use super::service::lock;
 use super::waiting::Patience;
 use crate::error::{Error, Hot, Result};
-use crate::memory::{Buffer, Memory};
+use crate::memory::Memory;
 use crate::os::clock::Deadline;
 use crate::os::futex::{self, Word};
 use crate::os::socket;
@@ -47,8 +48,6 @@ pub struct Options {
 
 /// Frames of a batch after which the producer is told that there is room.
 const ANNOUNCE: usize = 32;
-/// Longest wait for a buffer whose descriptor came before it: it is in the socket already.
-const BUFFER_WAIT: Duration = Duration::from_secs(1);
 
 /// See the module. Used by one thread at a time.
 pub struct Consumer {
@@ -63,6 +62,9 @@ pub struct Consumer {
     event: Option<OwnedFd>,
     /// None: the pool is GPU memory.
     pool_start: Option<NonNull<u8>>,
+    /// How long the call that is under way may wait.
+    pub(super) timeout_ns: u64,
+    pub(super) late: Option<Late>,
     next_sequence: Option<u64>,
     received: u64,
     bytes: u64,
@@ -137,6 +139,8 @@ impl Consumer {
             broken: false,
             event: None,
             pool_start,
+            timeout_ns: 0,
+            late: None,
             next_sequence: None,
             received: 0,
             bytes: 0,
@@ -149,6 +153,7 @@ impl Consumer {
     #[inline]
     pub fn receive(&mut self, timeout_ns: u64) -> Hot<FrameRef> {
         self.enter()?;
+        self.timeout_ns = timeout_ns;
         match self.take()? {
             Some(frame) => {
                 self.inlet.wake();
@@ -169,6 +174,7 @@ impl Consumer {
         received: &mut usize,
     ) -> Hot<()> {
         self.enter()?;
+        self.timeout_ns = timeout_ns;
         let outcome = self.fill(frames, timeout_ns, received);
         self.inlet.wake();
         if *received > 0 { Ok(()) } else { outcome }
@@ -208,12 +214,16 @@ impl Consumer {
     /// The next frame, if there is one.
     #[inline(always)]
     fn take(&mut self) -> Hot<Option<FrameRef>> {
+        if self.late.is_some() {
+            return self.take_late();
+        }
         let mut words = [0; 8];
         loop {
             match self.inlet.pop(&mut words) {
                 Ok(Popped::Frame { position }) => {
                     return match self.accept(&words, position) {
                         Ok(frame) => Ok(Some(frame)),
+                        Err(LAVA_WOULD_BLOCK) => self.keep_late(words, position),
                         Err(status) => Err(self.give_up(status)),
                     };
                 }
@@ -230,7 +240,7 @@ impl Consumer {
 
     /// Makes a frame of a descriptor, every number of which is checked first.
     #[inline(always)]
-    fn accept(&mut self, words: &Words, position: u64) -> Hot<FrameRef> {
+    pub(super) fn accept(&mut self, words: &Words, position: u64) -> Hot<FrameRef> {
         let decoded = descriptor::decode(words).ok_or(LAVA_ERROR_PROTOCOL)?;
         let (mut frame, size) = match decoded.payload {
             Payload::Inline { first, size } => {
@@ -278,50 +288,13 @@ impl Consumer {
         Ok(frame)
     }
 
-    fn at(&self, start: NonNull<u8>, offset: u64) -> NonNull<u8> {
+    pub(super) fn at(&self, start: NonNull<u8>, offset: u64) -> NonNull<u8> {
         NonNull::new(start.as_ptr().wrapping_add(offset as usize)).unwrap_or(start)
-    }
-
-    /// First byte of a range in a buffer that the producer passed, and that buffer. It came over the socket before the
-    /// frame was published; the service thread may still be busy with it.
-    #[cold]
-    fn in_buffer(
-        &mut self,
-        number: u32,
-        offset: u64,
-        size: u64,
-    ) -> Hot<(NonNull<u8>, Arc<Buffer>)> {
-        let deadline = Deadline::after(BUFFER_WAIT.as_nanos() as u64);
-        let mut buffers = lock(&self.shared.buffers);
-        while !buffers.contains_key(&number) {
-            if let Some(status) = self.lost()
-                && !buffers.contains_key(&number)
-            {
-                return Err(status);
-            }
-            let left = Duration::from_nanos(deadline.left_ns());
-            if left.is_zero() {
-                return Err(LAVA_ERROR_PROTOCOL);
-            }
-            buffers = self
-                .shared
-                .buffers_changed
-                .wait_timeout(buffers, left)
-                .map_or_else(|poisoned| poisoned.into_inner().0, |waited| waited.0);
-        }
-        let buffer = Arc::clone(buffers.get(&number).ok_or(LAVA_ERROR_PROTOCOL)?);
-        if offset.checked_add(size).is_none_or(|end| end > buffer.size()) {
-            return Err(LAVA_ERROR_PROTOCOL);
-        }
-        // GPU memory has no address here.
-        let start = buffer.data().unwrap_or(NonNull::dangling());
-        drop(buffers);
-        Ok((self.at(start, offset), buffer))
     }
 
     /// The producer lied: nothing that it says is believed any more. Frames that are held stay valid.
     #[cold]
-    fn give_up(&mut self, status: lava_status) -> lava_status {
+    pub(super) fn give_up(&mut self, status: lava_status) -> lava_status {
         if status == LAVA_ERROR_PROTOCOL {
             self.broken = true;
             self.context
@@ -348,12 +321,9 @@ impl Consumer {
     }
 
     /// The status that tells of the producer's end, if it ended without closing.
-    fn lost(&self) -> Option<lava_status> {
-        match self.shared.lost.load(Ordering::Acquire) {
-            0 => None,
-            connect::BROKE => Some(LAVA_ERROR_PROTOCOL),
-            _ => Some(LAVA_ERROR_PEER_LOST),
-        }
+    pub(super) fn lost(&self) -> Option<lava_status> {
+        let lost = self.shared.lost.load(Ordering::Acquire).cast_signed();
+        (lost != 0).then_some(lost)
     }
 
     /// Nothing was there: spins, then sleeps.
@@ -405,6 +375,7 @@ impl Consumer {
             ];
             futex::wait_any(&words, deadline);
             self.sleeps += 1;
+            self.timeout_ns = deadline.left_ns().max(1);
         }
         self.inlet.clear_alarm();
         match found {
@@ -439,7 +410,7 @@ impl Consumer {
     }
 
     /// A frame was taken between the arming and the look, or the channel has ended: whoever waits must look again.
-    fn keep_event_readable(&self) {
+    pub(super) fn keep_event_readable(&self) {
         if let Some(event) = lock(&self.shared.event).as_ref() {
             socket::signal(event);
         }
@@ -528,6 +499,11 @@ impl Drop for Consumer {
         self.context.unwatch(self.watch.0);
         if let Some(death) = self.watch.1 {
             self.context.unwatch(death);
+        }
+        // Unmapping takes time: here, and not on the service thread when it lets go of the last reference.
+        drop(std::mem::take(&mut *lock(&self.shared.buffers)));
+        if self.lost().is_some() {
+            rendezvous::remove_if_stale(&self.context.directory, &self.name, &self.context.log);
         }
     }
 }

@@ -139,8 +139,8 @@ impl Context {
         }
         service
             .as_ref()
-            .map(|service| service.add(source))
-            .ok_or_else(|| Error::new(crate::types::LAVA_ERROR_INTERNAL, "no service thread"))
+            .ok_or_else(|| Error::new(crate::types::LAVA_ERROR_INTERNAL, "no service thread"))?
+            .add(source)
     }
 
     /// The releases that wait for a GPU; the service thread looks after them from the first call on.

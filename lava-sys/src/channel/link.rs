@@ -3,9 +3,10 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use super::accept::Acceptor;
+use super::handshakes::{Handshakes, Pending};
 use super::name::Name;
 use super::offer::{self, Offer};
 use super::routing::Route;
@@ -25,36 +26,28 @@ use crate::wire::{self, Message, kind};
 
 /// Time that a handshake may take.
 const HANDSHAKE_NS: u64 = 1_000_000_000;
-/// Handshakes of one channel at once; more are turned away, so that a silent peer cannot pile them up.
-const PENDING_MAX: u32 = 16;
 
 /// Begins a handshake with whoever connects to a channel.
 pub fn listener(fd: OwnedFd, channel: Arc<ChannelShared>) -> Box<dyn Source> {
-    let pending = Arc::<AtomicU32>::default();
+    let handshakes = Arc::<Handshakes>::default();
     let what = format!("channel {}", channel.name);
+    // The first time takes the kernel a while: not on the service thread, which has deaths to tell of.
+    own_features();
     Box::new(Acceptor::new(fd, what, move |socket, turn| {
-        if pending.fetch_add(1, Ordering::Relaxed) >= PENDING_MAX {
-            pending.fetch_sub(1, Ordering::Relaxed);
-            turn.log.warn(|| {
-                format!(
-                    "channel {}: too many handshakes at once; one was turned away",
-                    channel.name
-                )
-            });
-            return;
+        let told = |what| format!("channel {}: too many handshakes at once; {what}", channel.name);
+        match handshakes.make_room() {
+            Ok(None) => {}
+            Ok(Some(silent)) => {
+                turn.log.info(|| told("a silent one was ended"));
+                turn.remove(silent);
+            }
+            Err(()) => return turn.log.warn(|| told("one was turned away")),
         }
-        let pending = Pending(Arc::clone(&pending));
-        turn.add(Box::new(Link::new(socket, Arc::clone(&channel), pending)));
+        let socket = Arc::new(socket);
+        let pending = Pending::new(&handshakes, &socket);
+        let token = turn.add(Box::new(Link::new(&socket, Arc::clone(&channel), pending)));
+        handshakes.add(token, socket);
     }))
-}
-
-/// One handshake among [`PENDING_MAX`].
-struct Pending(Arc<AtomicU32>);
-
-impl Drop for Pending {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 enum Stage {
@@ -80,9 +73,9 @@ enum Step {
 }
 
 impl Link {
-    fn new(socket: OwnedFd, channel: Arc<ChannelShared>, pending: Pending) -> Self {
+    fn new(socket: &Arc<OwnedFd>, channel: Arc<ChannelShared>, pending: Pending) -> Self {
         Self {
-            socket: Arc::new(socket),
+            socket: Arc::clone(socket),
             channel,
             stage: Stage::Hello { _pending: pending },
             deadline: Deadline::after(HANDSHAKE_NS),
@@ -185,6 +178,7 @@ impl Link {
         let mut fds = vec![region.fd(), self.channel.metadata.as_fd()];
         fds.extend(offer.fds.iter().map(AsFd::as_fd));
         send(&self.socket, bytemuck::bytes_of(&welcome), &fds)?;
+        pending.answered();
         let route = offer.route;
         Ok(Stage::Attach {
             _pending: pending,

@@ -14,6 +14,8 @@ pub mod context;
 mod deferral;
 mod device_end;
 mod device_pool;
+pub mod handshakes;
+pub mod late;
 pub mod link;
 pub mod list;
 pub mod name;

@@ -93,7 +93,9 @@ impl Producer {
         patience: &mut Patience,
     ) -> Hot<()> {
         if !frame.cell().is_loan_of(self.frames.slab()) {
-            return Err(LAVA_ERROR_FRAME_STATE);
+            // One that was released is no frame at all, as for every other call.
+            let live = frame.cell().is_live();
+            return Err(if live { LAVA_ERROR_FRAME_STATE } else { LAVA_ERROR_INVALID_HANDLE });
         }
         let tensor = frame.cell().loan_tensor().transpose()?;
         let cell = frame.cell();

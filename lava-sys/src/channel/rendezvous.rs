@@ -76,11 +76,21 @@ impl Drop for Claim {
     }
 }
 
-/// Removes a socket file if nobody listens behind it. Does not wait for a process that has the directory's lock: the
-/// service thread comes here, and a file that stays is removed by a later sweep.
-pub fn remove_if_stale(directory: &Directory, file: &str) -> Result<bool> {
-    let Some(lock) = directory.try_lock()? else { return Ok(false) };
-    remove_locked(directory, file, &lock)
+/// Removes the socket file of a channel whose producer died, if nobody listens behind it. Not for the service thread: a
+/// file system on a busy disk lets its caller wait. Not even this waits for a process that has the directory's lock: a
+/// file that stays is removed by a later sweep.
+pub fn remove_if_stale(directory: &Directory, name: &Name, log: &Log) {
+    let removed = directory.try_lock().and_then(|lock| match lock {
+        Some(lock) => remove_locked(directory, &name.file(), &lock),
+        None => Ok(false),
+    });
+    match removed {
+        Ok(true) => {
+            log.info(|| format!("channel {name}: removed the socket file of its dead producer"))
+        }
+        Ok(false) => {}
+        Err(error) => log.debug(|| format!("channel {name}: {error}")),
+    }
 }
 
 fn remove_locked(directory: &Directory, file: &str, _lock: &Lock) -> Result<bool> {

@@ -114,10 +114,9 @@ impl Producer {
         targets: u64,
         patience: &mut Patience,
     ) -> Result<()> {
-        let index = number as usize - 1;
         let copied = if buffer.memory() == Memory::Device { self.staged_among(targets) } else { 0 };
         for connection in &mut self.connections {
-            let has = connection.buffers.get(index) == Some(&true);
+            let has = connection.buffers.contains(&number);
             if has || targets & !copied & connection.bit == 0 {
                 continue;
             }
@@ -142,8 +141,7 @@ impl Producer {
                     }
                 }
             }
-            connection.buffers.resize(connection.buffers.len().max(index + 1), false);
-            connection.buffers[index] = true;
+            connection.buffers.insert(number);
         }
         Ok(())
     }
@@ -156,9 +154,7 @@ impl Producer {
             ..bytemuck::Zeroable::zeroed()
         };
         for connection in &mut self.connections {
-            if let Some(has) = connection.buffers.get_mut(number as usize - 1)
-                && std::mem::take(has)
-            {
+            if connection.buffers.remove(&number) {
                 // A consumer that does not read keeps the mapping until it ends.
                 let _ = socket::send(connection.socket.as_fd(), bytemuck::bytes_of(&message), &[]);
             }

@@ -72,6 +72,7 @@ enum Command {
 /// What the thread and its users share.
 struct Shared {
     notifier: Notifier,
+    epoll: Epoll,
     commands: Mutex<Vec<Command>>,
     tokens: AtomicU64,
 }
@@ -95,15 +96,15 @@ impl Service {
     pub fn start(log: Log) -> Result<Self> {
         let shared = Arc::new(Shared {
             notifier: Notifier::new()?,
+            epoll: Epoll::new()?,
             commands: Mutex::new(Vec::new()),
             tokens: AtomicU64::new(NOTIFIER + 1),
         });
-        let epoll = Epoll::new()?;
-        epoll.add(std::os::fd::AsFd::as_fd(&shared.notifier), NOTIFIER)?;
+        shared.epoll.add(std::os::fd::AsFd::as_fd(&shared.notifier), NOTIFIER)?;
         let of_thread = Arc::clone(&shared);
         let builder =
             std::thread::Builder::new().name("lava-service".into()).stack_size(256 * 1024);
-        let body = move || Loop { shared: of_thread, epoll, log, sources: HashMap::new() }.run();
+        let body = move || Loop { shared: of_thread, log, sources: HashMap::new() }.run();
         let thread = signals::with_all_blocked(|| builder.spawn(body)).map_err(|error| {
             Error::new(
                 LAVA_ERROR_LIMIT,
@@ -113,11 +114,17 @@ impl Service {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Watches a source. Gives the number to remove it by.
-    pub fn add(&self, source: Box<dyn Source>) -> u64 {
+    /// Watches a source. Gives the number to remove it by; an error if the kernel cannot watch one more.
+    pub fn add(&self, source: Box<dyn Source>) -> Result<u64> {
         let token = self.shared.tokens.fetch_add(1, Ordering::Relaxed);
-        self.send(Command::Add(token, source));
-        token
+        {
+            // Under the lock: a source that is ready at once would keep the thread looking for what it does not have yet.
+            let mut commands = lock(&self.shared.commands);
+            self.shared.epoll.add(source.fd(), token)?;
+            commands.push(Command::Add(token, source));
+        }
+        self.shared.notifier.set();
+        Ok(token)
     }
 
     /// Stops watching; the source is dropped by the service thread soon after.
@@ -155,11 +162,25 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 struct Entry {
     source: Box<dyn Source>,
     paused: bool,
+    /// When to try again to watch a source that could not be watched after its pause.
+    again: Deadline,
 }
+
+impl Entry {
+    fn new(source: Box<dyn Source>) -> Self {
+        Self { source, paused: false, again: Deadline::NEVER }
+    }
+
+    fn deadline(&self) -> Deadline {
+        if self.again == Deadline::NEVER { self.source.deadline() } else { self.again }
+    }
+}
+
+/// Rest before another try to watch a source.
+const AGAIN_NS: u64 = 50_000_000;
 
 struct Loop {
     shared: Arc<Shared>,
-    epoll: Epoll,
     log: Log,
     sources: HashMap<u64, Entry>,
 }
@@ -168,8 +189,9 @@ impl Loop {
     fn run(mut self) {
         let mut ready = Vec::new();
         loop {
-            let next = self.sources.values().map(|entry| entry.source.deadline()).min();
-            if let Err(error) = self.epoll.wait(&mut ready, next.unwrap_or(Deadline::NEVER)) {
+            let next = self.sources.values().map(Entry::deadline).min();
+            if let Err(error) = self.shared.epoll.wait(&mut ready, next.unwrap_or(Deadline::NEVER))
+            {
                 self.log.error(|| format!("service thread: {error}"));
                 return;
             }
@@ -186,12 +208,13 @@ impl Loop {
             let late: Vec<u64> = self
                 .sources
                 .iter()
-                .filter(|(_, entry)| entry.source.deadline().passed())
+                .filter(|(_, entry)| entry.deadline().passed())
                 .map(|(token, _)| *token)
                 .collect();
             for token in late {
-                self.resume(token);
-                self.turn(token, |source, turn| source.expired(turn));
+                if self.resume(token) {
+                    self.turn(token, |source, turn| source.expired(turn));
+                }
             }
         }
     }
@@ -201,7 +224,9 @@ impl Loop {
         let commands = std::mem::take(&mut *lock(&self.shared.commands));
         for command in commands {
             match command {
-                Command::Add(token, source) => self.insert(token, source),
+                Command::Add(token, source) => {
+                    self.sources.insert(token, Entry::new(source));
+                }
                 Command::Remove(token) => self.remove(token),
                 Command::Stop => return true,
             }
@@ -209,29 +234,35 @@ impl Loop {
         false
     }
 
+    /// A source of this thread's own making. One that cannot be watched is given up, which hangs up on its peer.
     fn insert(&mut self, token: u64, source: Box<dyn Source>) {
-        if let Err(error) = self.epoll.add(source.fd(), token) {
-            self.log.error(|| format!("service thread: {error}"));
-            return;
+        match self.shared.epoll.add(source.fd(), token) {
+            Ok(()) => drop(self.sources.insert(token, Entry::new(source))),
+            Err(error) => self.log.error(|| format!("service thread: {error}")),
         }
-        self.sources.insert(token, Entry { source, paused: false });
     }
 
     fn remove(&mut self, token: u64) {
         if let Some(entry) = self.sources.remove(&token)
             && !entry.paused
         {
-            self.epoll.remove(entry.source.fd());
+            self.shared.epoll.remove(entry.source.fd());
         }
     }
 
-    fn resume(&mut self, token: u64) {
-        if let Some(entry) = self.sources.get_mut(&token)
-            && std::mem::take(&mut entry.paused)
-            && let Err(error) = self.epoll.add(entry.source.fd(), token)
-        {
-            self.log.error(|| format!("service thread: {error}"));
+    /// Watches a paused source again. False: the kernel cannot, and it stays paused a while longer.
+    fn resume(&mut self, token: u64) -> bool {
+        let Some(entry) = self.sources.get_mut(&token) else { return false };
+        if !entry.paused {
+            return true;
         }
+        if let Err(error) = self.shared.epoll.add(entry.source.fd(), token) {
+            self.log.error(|| format!("service thread: {error}"));
+            entry.again = Deadline::after(AGAIN_NS);
+            return false;
+        }
+        (entry.paused, entry.again) = (false, Deadline::NEVER);
+        true
     }
 
     fn turn(&mut self, token: u64, act: impl FnOnce(&mut dyn Source, &mut Turn<'_>) -> Next) {
@@ -248,7 +279,7 @@ impl Loop {
             Next::Keep => {}
             Next::Pause => {
                 entry.paused = true;
-                self.epoll.remove(entry.source.fd());
+                self.shared.epoll.remove(entry.source.fd());
             }
             Next::Remove => self.remove(token),
         }

@@ -113,7 +113,8 @@ fn check_common(handle: &lava_buffer_handle) -> Result<()> {
     let refuse = |what: String, value: u64| Err(Error::argument(what).with_value(value));
     if !matches!(handle.kind, LAVA_HANDLE_MEMFD | LAVA_HANDLE_VULKAN_OPAQUE_FD) {
         let kind = handle.kind;
-        return refuse(format!("kind {kind} is not one of LAVA_HANDLE_*"), kind.into());
+        let what = format!("kind {kind} is not one of LAVA_HANDLE_* of this version");
+        return Err(Error::new(LAVA_ERROR_UNSUPPORTED, what).with_value(kind.into()));
     }
     if handle.fd < 0 {
         return refuse(format!("fd is {}", handle.fd), 0);
@@ -355,7 +356,9 @@ mod tests {
             assert_eq!(error.status, LAVA_ERROR_INVALID_ARGUMENT, "{error}");
             assert!(error.message.contains(words), "{error}");
         };
-        refused(|handle| handle.kind = 9, "kind 9");
+        let unknown = lava_buffer_handle { kind: 9, ..exported.handle };
+        let error = Buffer::import(&unknown, &context()).unwrap_err();
+        assert_eq!((error.status, error.value), (LAVA_ERROR_UNSUPPORTED, 9), "{error}");
         refused(|handle| handle.fd = -1, "fd is -1");
         refused(|handle| handle.fd = 987_654, "descriptor 987654");
         refused(|handle| handle.memory = 77, "memory 77");

@@ -60,11 +60,11 @@ impl Notifier {
     }
 
     pub fn set(&self) {
-        let _ = rustix::io::write(&self.fd, &1_u64.to_ne_bytes());
+        let _ = rustix::io::retry_on_intr(|| rustix::io::write(&self.fd, &1_u64.to_ne_bytes()));
     }
 
     pub fn clear(&self) {
-        let _ = rustix::io::read(&self.fd, &mut [0_u8; 8]);
+        let _ = rustix::io::retry_on_intr(|| rustix::io::read(&self.fd, &mut [0_u8; 8]));
     }
 }
 

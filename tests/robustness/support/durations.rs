@@ -15,6 +15,10 @@ impl Durations {
         self.0.iter().max().copied().unwrap_or_default()
     }
 
+    pub(crate) fn later_than(&self, limit: Duration) -> usize {
+        self.0.iter().filter(|duration| **duration > limit).count()
+    }
+
     /// `p50 … p99 … max …`.
     pub(crate) fn text(&self) -> String {
         let mut sorted = self.0.clone();

@@ -5,11 +5,13 @@ pub(crate) mod bystanders;
 pub(crate) mod census;
 pub(crate) mod container;
 pub(crate) mod durations;
+pub(crate) mod inject;
 pub(crate) mod nursery;
 pub(crate) mod payload;
 pub(crate) mod place;
 pub(crate) mod pool;
 pub(crate) mod raw;
+pub(crate) mod seccomp;
 pub(crate) mod stage;
 pub(crate) mod system;
 

@@ -113,6 +113,13 @@ pub(crate) struct Victim {
     handle: OwnedFd,
 }
 
+/// When a victim was killed, and when it was dead: a process that does not get a processor dies late.
+#[derive(Clone, Copy)]
+pub(crate) struct Killed {
+    pub(crate) at: Instant,
+    pub(crate) dead: Instant,
+}
+
 impl Nursery {
     /// `role` calls [`serve`]; at most `rounds` victims will be born.
     pub(crate) fn start(place: &Place, role: &str, rounds: usize) -> Self {
@@ -161,12 +168,12 @@ impl Nursery {
 }
 
 impl Victim {
-    /// SIGKILL. Gives the moment before it; returns when the victim is dead.
-    pub(crate) fn kill(&self) -> Instant {
-        let now = Instant::now();
+    /// SIGKILL. Gives the moment before it, and the one at which the victim was seen to be dead.
+    pub(crate) fn kill(&self) -> Killed {
+        let at = Instant::now();
         pidfd_send_signal(&self.handle, Signal::KILL).expect("the victim lived");
         let dead = poll(&mut [PollFd::new(&self.handle, PollFlags::IN)], None).expect("a pidfd");
         assert_eq!(dead, 1);
-        now
+        Killed { at, dead: Instant::now() }
     }
 }
