@@ -1,11 +1,10 @@
-//! The reading end of a channel.
+//! The reading end of a channel. How frames are taken is in [`super::receive`].
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
 
 use serde_json::json;
 
@@ -13,20 +12,19 @@ use super::connect::{self, ConsumerShared, Established, ProducerLink};
 use super::context::Context;
 use super::name::Name;
 use super::producer::check_transports;
+use super::receive::Unpacked;
 use super::report::{ConnectionReport, policy_name};
 use super::service::lock;
 use super::waiting::Patience;
 use crate::error::{Error, Hot, Result};
-use crate::memory::Buffer;
 use crate::os::clock::Deadline;
 use crate::os::futex::{self, Word};
 use crate::os::socket;
 use crate::scope::Location;
-use crate::transport::descriptor::{self, Payload, Place, Words};
 use crate::transport::frame::FrameRef;
 use crate::transport::shm::{ShmInlet, ShmLink};
 use crate::transport::slab::{Frames, Side};
-use crate::transport::{AnyInlet, Popped, Released, Returns};
+use crate::transport::{AnyInlet, Returns};
 use crate::types::*;
 use crate::wire::{self, Message, kind};
 
@@ -40,27 +38,28 @@ pub struct Options {
     pub producer: Option<Location>,
 }
 
-/// Frames of a batch after which the producer is told that there is room.
-const ANNOUNCE: usize = 32;
-/// Longest wait for a buffer whose descriptor came before it: it is in the socket already.
-const BUFFER_WAIT: Duration = Duration::from_secs(1);
-
+/// Looks of a spinning consumer between two looks at the channel's state and at the clock.
+const LOOKS: u32 = 64;
+/// Pauses between two looks at the next line: a look that comes while the producer fetches the line takes it away again.
+const PAUSES: u32 = 2;
 /// See the module. Used by one thread at a time.
 pub struct Consumer {
-    context: Arc<Context>,
+    pub(super) context: Arc<Context>,
     name: Name,
-    established: Established,
-    inlet: AnyInlet,
-    shared: Arc<ConsumerShared>,
-    frames: Frames,
+    pub(super) established: Established,
+    pub(super) inlet: AnyInlet,
+    pub(super) shared: Arc<ConsumerShared>,
+    pub(super) frames: Frames,
     /// The producer broke the protocol.
-    broken: bool,
+    pub(super) broken: bool,
     event: Option<OwnedFd>,
-    pool_start: NonNull<u8>,
-    next_sequence: Option<u64>,
-    received: u64,
-    bytes: u64,
-    dropped: u64,
+    pub(super) pool_start: NonNull<u8>,
+    /// Packed frames of a line that are still to be handed out.
+    pub(super) pack: Unpacked,
+    pub(super) next_sequence: u64,
+    pub(super) received: u64,
+    pub(super) bytes: u64,
+    pub(super) dropped: u64,
     sleeps: u64,
     /// The sources of the service thread.
     watch: (u64, Option<u64>),
@@ -131,7 +130,8 @@ impl Consumer {
             broken: false,
             event: None,
             pool_start,
-            next_sequence: None,
+            pack: Unpacked::default(),
+            next_sequence: 0,
             received: 0,
             bytes: 0,
             dropped: 0,
@@ -140,174 +140,9 @@ impl Consumer {
         })
     }
 
-    #[inline]
-    pub fn receive(&mut self, timeout_ns: u64) -> Hot<FrameRef> {
-        self.enter()?;
-        match self.take()? {
-            Some(frame) => {
-                self.inlet.wake();
-                Ok(frame)
-            }
-            None => {
-                let frame = self.wait(timeout_ns)?;
-                self.inlet.wake();
-                Ok(frame)
-            }
-        }
-    }
-
-    pub fn receive_many(
-        &mut self,
-        frames: &mut [Option<FrameRef>],
-        timeout_ns: u64,
-        received: &mut usize,
-    ) -> Hot<()> {
-        self.enter()?;
-        let outcome = self.fill(frames, timeout_ns, received);
-        self.inlet.wake();
-        if *received > 0 { Ok(()) } else { outcome }
-    }
-
-    fn fill(
-        &mut self,
-        frames: &mut [Option<FrameRef>],
-        timeout_ns: u64,
-        received: &mut usize,
-    ) -> Hot<()> {
-        for frame in frames {
-            let taken = match self.take()? {
-                None if *received == 0 => Some(self.wait(timeout_ns)?),
-                taken => taken,
-            };
-            match taken {
-                Some(taken) => *frame = Some(taken),
-                None => return Ok(()),
-            }
-            *received += 1;
-            if received.is_multiple_of(ANNOUNCE) {
-                self.inlet.wake();
-            }
-        }
-        Ok(())
-    }
-
-    #[inline(always)]
-    fn enter(&self) -> Hot<()> {
-        if self.context.fork.is_child() {
-            return Err(LAVA_ERROR_FORKED);
-        }
-        if self.broken { Err(LAVA_ERROR_PROTOCOL) } else { Ok(()) }
-    }
-
-    /// The next frame, if there is one.
-    #[inline(always)]
-    fn take(&mut self) -> Hot<Option<FrameRef>> {
-        let mut words = [0; 8];
-        loop {
-            match self.inlet.pop(&mut words) {
-                Ok(Popped::Frame { position }) => {
-                    return match self.accept(&words, position) {
-                        Ok(frame) => Ok(Some(frame)),
-                        Err(status) => Err(self.give_up(status)),
-                    };
-                }
-                Ok(Popped::TakenBack { slot, position }) => {
-                    if slot < self.established.welcome.capacity {
-                        self.established.link.release(&[Released { slot, position }]);
-                    }
-                }
-                Ok(Popped::Empty) => return Ok(None),
-                Err(status) => return Err(self.give_up(status)),
-            }
-        }
-    }
-
-    /// Makes a frame of a descriptor, every number of which is checked first.
-    #[inline(always)]
-    fn accept(&mut self, words: &Words, position: u64) -> Hot<FrameRef> {
-        let decoded = descriptor::decode(words).ok_or(LAVA_ERROR_PROTOCOL)?;
-        let (mut frame, size) = match decoded.payload {
-            Payload::Inline { first, size } => {
-                let mut frame = self.frames.take(|_| ());
-                frame.cell_mut().start_inline(words, first, size);
-                (frame, size as u64)
-            }
-            Payload::Elsewhere(place) => (self.accept_place(place, position)?, place.size),
-        };
-        let origin = decoded.origin;
-        frame.cell_mut().set_origin(origin.sequence, origin.timestamp_ns, origin.tag);
-        let expected = self.next_sequence.unwrap_or(origin.sequence);
-        self.dropped = self.dropped.wrapping_add(origin.sequence.wrapping_sub(expected));
-        self.next_sequence = Some(origin.sequence.wrapping_add(1));
-        self.received += 1;
-        self.bytes = self.bytes.wrapping_add(size);
-        Ok(frame)
-    }
-
-    #[inline]
-    fn accept_place(&mut self, place: Place, position: u64) -> Hot<FrameRef> {
-        connect::check_place(&place, &self.established.welcome)?;
-        let mut frame = if place.buffer == 0 {
-            let at = u64::from(place.slot) * self.established.welcome.stride;
-            let data = self.at(self.pool_start, at);
-            let mut frame = self.frames.take(|_| ());
-            frame.cell_mut().start_slot(place.slot, position, data, place.size);
-            frame
-        } else {
-            let (data, buffer) = self.in_buffer(place.buffer, place.offset, place.size)?;
-            let mut frame = self.frames.take(|_| ());
-            frame.cell_mut().start_registered(place.slot, position, data, place.size, buffer);
-            frame
-        };
-        if place.tensor {
-            frame.cell_mut().set_received_tensor(self.established.metadata.read(place.slot));
-        }
-        Ok(frame)
-    }
-
-    fn at(&self, start: NonNull<u8>, offset: u64) -> NonNull<u8> {
-        NonNull::new(start.as_ptr().wrapping_add(offset as usize)).unwrap_or(start)
-    }
-
-    /// First byte of a range in a buffer that the producer passed, and that buffer. It came over the socket before the
-    /// frame was published; the service thread may still be busy with it.
-    #[cold]
-    fn in_buffer(
-        &mut self,
-        number: u32,
-        offset: u64,
-        size: u64,
-    ) -> Hot<(NonNull<u8>, Arc<Buffer>)> {
-        let deadline = Deadline::after(BUFFER_WAIT.as_nanos() as u64);
-        let mut buffers = lock(&self.shared.buffers);
-        while !buffers.contains_key(&number) {
-            if let Some(status) = self.lost()
-                && !buffers.contains_key(&number)
-            {
-                return Err(status);
-            }
-            let left = Duration::from_nanos(deadline.left_ns());
-            if left.is_zero() {
-                return Err(LAVA_ERROR_PROTOCOL);
-            }
-            buffers = self
-                .shared
-                .buffers_changed
-                .wait_timeout(buffers, left)
-                .map_or_else(|poisoned| poisoned.into_inner().0, |waited| waited.0);
-        }
-        let buffer = Arc::clone(buffers.get(&number).ok_or(LAVA_ERROR_PROTOCOL)?);
-        if offset.checked_add(size).is_none_or(|end| end > buffer.size()) {
-            return Err(LAVA_ERROR_PROTOCOL);
-        }
-        let start = buffer.data().ok_or(LAVA_ERROR_PROTOCOL)?;
-        drop(buffers);
-        Ok((self.at(start, offset), buffer))
-    }
-
     /// The producer lied: nothing that it says is believed any more. Frames that are held stay valid.
     #[cold]
-    fn give_up(&mut self, status: lava_status) -> lava_status {
+    pub(super) fn give_up(&mut self, status: lava_status) -> lava_status {
         if status == LAVA_ERROR_PROTOCOL {
             self.broken = true;
             self.context
@@ -319,12 +154,19 @@ impl Consumer {
     }
 
     /// The end of the channel, if it has ended and everything is received.
+    #[inline(always)]
     fn ended(&mut self) -> Hot<Option<FrameRef>> {
         let lost = self.lost();
         let closed = self.inlet.closed();
         if !closed && lost.is_none() {
             return Ok(None);
         }
+        self.take_the_last(closed, lost)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn take_the_last(&mut self, closed: bool, lost: Option<lava_status>) -> Hot<Option<FrameRef>> {
         // What was published before the end is visible now.
         match self.take()? {
             Some(frame) => Ok(Some(frame)),
@@ -334,7 +176,7 @@ impl Consumer {
     }
 
     /// The status that tells of the producer's end, if it ended without closing.
-    fn lost(&self) -> Option<lava_status> {
+    pub(super) fn lost(&self) -> Option<lava_status> {
         match self.shared.lost.load(Ordering::Acquire) {
             0 => None,
             connect::BROKE => Some(LAVA_ERROR_PROTOCOL),
@@ -342,33 +184,40 @@ impl Consumer {
         }
     }
 
-    /// Nothing was there: spins, then sleeps.
-    #[cold]
-    fn wait(&mut self, timeout_ns: u64) -> Hot<FrameRef> {
+    /// Nothing was there: spins, then sleeps. Not cold: a frame that is polled for comes this way.
+    #[inline(never)]
+    pub(super) fn wait(&mut self, timeout_ns: u64) -> Hot<FrameRef> {
         if let Some(frame) = self.ended().inspect_err(|_| self.keep_event_readable())? {
             return Ok(frame);
         }
         // The producer may wait for the room that earlier frames of this call left.
-        self.inlet.wake();
+        self.inlet.wake(0);
         let mut patience = Patience::new(timeout_ns);
         let Ok(deadline) = patience.start() else { return self.rearm() };
         let spin_until = Deadline::after(self.context.spin_ns).min(deadline);
         loop {
-            for _ in 0..64 {
+            for _ in 0..LOOKS {
                 if self.inlet.ready()
                     && let Some(frame) = self.take()?
                 {
                     return Ok(frame);
                 }
-                std::hint::spin_loop();
+                for _ in 0..PAUSES {
+                    std::hint::spin_loop();
+                }
             }
             if let Some(frame) = self.ended()? {
                 return Ok(frame);
             }
             if spin_until.passed() {
-                break;
+                return self.sleep_until(deadline);
             }
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn sleep_until(&mut self, deadline: Deadline) -> Hot<FrameRef> {
         while !deadline.passed() {
             if let Some(frame) = self.sleep(deadline)? {
                 return Ok(frame);
@@ -474,7 +323,7 @@ impl Consumer {
             frames: self.received,
             bytes: self.bytes,
             dropped: self.dropped,
-            queued: self.inlet.queued(),
+            queued: self.inlet.queued() + self.pack.left as u64,
             held: self.frames.held(),
             sleeps: self.sleeps,
             wakes: established.link.wakes(),

@@ -53,9 +53,7 @@ impl Producer {
         self.registry.note(slot, number);
         let origin = Origin { sequence: self.sequence, timestamp_ns: self.timestamp(), tag };
         let place = Place { slot, buffer: number, offset, size, tensor: tensor.is_some() };
-        let mut descriptor = Descriptor::default();
-        descriptor.set_place(place, origin);
-        self.publish(&descriptor, targets);
+        self.publish(&Descriptor::Slot { place, origin }, targets);
         self.wake_all();
         Ok(LAVA_OK)
     }
