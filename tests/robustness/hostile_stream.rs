@@ -117,11 +117,12 @@ fn play_snares(place: &Place, play: impl FnOnce(&Context)) {
 fn descriptors(place: &Place) -> Played {
     play_snares(place, |context| {
         type Lie<'a> = (&'a str, &'a dyn Fn(&mut Snare));
-        let lies: [Lie<'_>; 21] = [
+        let lies: [Lie<'_>; 22] = [
             ("no kind", &|snare| snare.publish(0, 0, 0, [0; 7])),
             ("kind 4", &|snare| snare.publish(4, 0, 0, [0; 7])),
             ("a pack of none", &|snare| snare.publish(PACKED, 8, 0, [0; 7])),
             ("a pack of nothing", &|snare| snare.publish(PACKED, 0, 2, [0; 7])),
+            ("a pack of a large one", &|snare| snare.publish(PACKED, 17, 1, [0; 7])),
             ("a pack of six", &|snare| snare.publish(PACKED, 8, 6, [0; 7])),
             ("a pack of three twos", &|snare| snare.publish(PACKED, 9, 3, [0; 7])),
             ("a pack of too many", &|snare| snare.publish(PACKED, 255, 0xffff, [0; 7])),

@@ -8,9 +8,7 @@ use super::shared::Stats;
 use super::waiting::Patience;
 use crate::error::Hot;
 use crate::os::clock::now_ns;
-use crate::transport::descriptor::{
-    Descriptor, INLINE_SIZE_WITH_TAG, Origin, PACKED_SIZE, Pack, Place,
-};
+use crate::transport::descriptor::{Descriptor, INLINE_SIZE_WITH_TAG, Origin, Pack, Place};
 use crate::transport::frame::FrameRef;
 use crate::types::*;
 
@@ -184,47 +182,32 @@ impl Producer {
 
     pub fn send_bytes_many<'a>(
         &mut self,
-        parts: impl Iterator<Item = Hot<&'a [u8]>>,
+        mut parts: impl Iterator<Item = Hot<&'a [u8]>>,
         timeout_ns: u64,
         sent: &mut usize,
     ) -> Hot<()> {
         self.enter()?;
         let timestamp = self.timestamp();
         let mut patience = Patience::new(timeout_ns);
-        let mut result = Ok(());
-        let packs = self.shared.geometry.policy == LAVA_POLICY_BLOCK;
-        let mut pack = Pack::default();
-        for part in parts {
-            let bytes = match part {
-                Ok(bytes) => bytes,
-                Err(status) => {
-                    result = Err(status);
-                    break;
-                }
+        let mut pack = Pack::new(self.shared.geometry.policy == LAVA_POLICY_BLOCK);
+        let result = loop {
+            let next = pack.fill(&mut parts);
+            let packed = self.send_pack(&mut pack, timestamp, &mut patience, sent);
+            let bytes = match next {
+                None => break packed,
+                Some(part) => packed.and(part),
             };
-            let small = packs && (1..=PACKED_SIZE).contains(&bytes.len());
-            if small && pack.add(bytes) {
-                continue;
+            match bytes {
+                Ok(bytes) if pack.add(bytes) => {}
+                Ok(bytes) => match self.send_copy(bytes, timestamp, &mut patience) {
+                    Ok(()) => *sent += 1,
+                    failed => break failed,
+                },
+                Err(status) => break Err(status),
             }
-            result = self.send_pack(&mut pack, timestamp, &mut patience, sent);
-            if result.is_err() {
-                break;
-            }
-            if small {
-                // An empty one has room.
-                let _ = pack.add(bytes);
-                continue;
-            }
-            result = self.send_copy(bytes, timestamp, &mut patience);
-            if result.is_err() {
-                break;
-            }
-            *sent += 1;
-        }
-        // What came before a part that is no memory is sent; what came before one that had to wait too long waits as well.
-        let rest = self.send_pack(&mut pack, timestamp, &mut patience, sent);
+        };
         self.wake_all();
-        result.and(rest)
+        result
     }
 
     /// Sends what is in a pack, and empties it. `sent` counts its frames.

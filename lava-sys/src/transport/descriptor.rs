@@ -63,38 +63,60 @@ pub struct Place {
 }
 
 /// Payloads of one size that share a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pack {
     words: PayloadWords,
     /// Bytes of each; 0 when there is none.
     size: usize,
     /// Words that are used.
     used: usize,
+    /// Bytes that a payload may have; 0: it takes none.
+    most: usize,
 }
 
 impl Pack {
-    /// Adds a payload of 1 to [`PACKED_SIZE`] bytes; false if it has no room here or not this size.
+    /// An empty one; if it is not `open`, it stays empty.
+    pub fn new(open: bool) -> Self {
+        let most = if open { PACKED_SIZE } else { 0 };
+        Self { words: PayloadWords::default(), size: 0, used: 0, most }
+    }
+
+    /// Adds payloads as long as they fit. Gives the first thing that does not. Apart from what is done with it, so that
+    /// a payload costs little more than its copy.
+    #[inline(never)]
+    pub fn fill<'a, E>(
+        &mut self,
+        parts: &mut impl Iterator<Item = Result<&'a [u8], E>>,
+    ) -> Option<Result<&'a [u8], E>> {
+        loop {
+            match parts.next()? {
+                Ok(bytes) if self.add(bytes) => {}
+                other => return Some(other),
+            }
+        }
+    }
+
+    /// Adds a payload of 1 to [`PACKED_SIZE`] bytes; false if it is another, has no room here or not the others' size.
     #[inline(always)]
     pub fn add(&mut self, bytes: &[u8]) -> bool {
-        debug_assert!((1..=PACKED_SIZE).contains(&bytes.len()));
         if self.size != bytes.len() {
-            if self.used > 0 {
+            if self.used > 0 || bytes.is_empty() || bytes.len() > self.most {
                 return false;
             }
             self.size = bytes.len();
         }
-        let Some(to) = self.words.get_mut(self.used..) else { return false };
-        match (to, bytes.as_array()) {
-            ([first, ..], Some(word)) => {
+        match (self.words.get_mut(self.used..), bytes.as_array()) {
+            (Some([first, ..]), Some(word)) => {
                 *first = u64::from_ne_bytes(*word);
                 self.used += 1;
                 true
             }
-            (to, _) => {
+            (Some(to), None) if self.size > 0 => {
                 let added = add_words(to, bytes);
                 self.used += added;
                 added > 0
             }
+            _ => false,
         }
     }
 
@@ -305,7 +327,8 @@ pub fn decode(words: &Words) -> Option<Decoded> {
         }
         KIND_PACKED => {
             let count = usize::from(flags);
-            if size == 0 || count == 0 || count * size.div_ceil(8) > PayloadWords::default().len() {
+            let fits = count * size.div_ceil(8) <= PayloadWords::default().len();
+            if !(1..=PACKED_SIZE).contains(&size) || count == 0 || !fits {
                 return None;
             }
             let [_, _, _, words @ ..] = *words;
@@ -400,10 +423,11 @@ mod tests {
             size in 1..=PACKED_SIZE,
             origin in origin(),
         ) {
-            let mut pack = Pack::default();
+            let mut pack = Pack::new(true);
             let fits = bytes.iter().take_while(|bytes| pack.add(&bytes[..size])).count();
             prop_assert_eq!(fits, bytes.len().min(5 / size.div_ceil(8)));
             prop_assert!(!pack.add(&[0; PACKED_SIZE][..size % PACKED_SIZE + 1]));
+            prop_assert!(!Pack::new(false).add(&[0; PACKED_SIZE][..size]));
             let origin = Origin { tag: 0, ..origin };
             let descriptor = Descriptor::Packed { pack: &pack, origin };
             prop_assert_eq!((descriptor.count(), descriptor.size()), (fits as u64, (fits * size) as u64));
@@ -424,7 +448,8 @@ mod tests {
             match decode(&words).map(|decoded| decoded.payload) {
                 Some(Payload::Inline { size, .. }) => prop_assert!(size <= LAVA_FRAME_INLINE_SIZE),
                 Some(Payload::Packed { size, count, .. }) => {
-                    prop_assert!(size > 0 && count > 0 && size.div_ceil(8) * count <= 5);
+                    prop_assert!((1..=PACKED_SIZE).contains(&size));
+                    prop_assert!(count > 0 && size.div_ceil(8) * count <= 5);
                 }
                 _ => {}
             }

@@ -60,7 +60,7 @@ fuzz_target!(|bytes: &[u8]| {
             size as u64
         }
         Some(Payload::Packed { words, size, count }) => {
-            assert!(size > 0 && count > 0 && size.div_ceil(8) * count <= words.len());
+            assert!((1..=16).contains(&size) && count > 0 && size.div_ceil(8) * count <= words.len());
             size as u64
         }
         Some(Payload::Elsewhere(place)) if check_place(&place, &welcome).is_ok() => {
