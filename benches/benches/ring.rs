@@ -41,36 +41,48 @@ impl Memory {
     }
 }
 
-const PLACE: Place = Place { slot: 3, buffer: 0, offset: 0, size: 1 << 20, tensor: false };
-/// A way to build a descriptor in place.
-type Build = fn(&mut Descriptor);
-const FRAMES: [(&str, Build); 3] = [
-    ("8 bytes inside", |descriptor| descriptor.set_inline(black_box(&[1; 8]), Origin::default())),
-    ("40 bytes inside", |descriptor| descriptor.set_inline(black_box(&[1; 40]), Origin::default())),
-    ("in a slot", |descriptor| descriptor.set_place(black_box(PLACE), Origin::default())),
+const PLACE: Place =
+    Place { slot: 3, buffer: 0, offset: 0, size: 1 << 20, tensor: false, ready: 0 };
+const ORIGIN: Origin = Origin { sequence: 1, timestamp_ns: 0, tag: 0 };
+/// A way to publish a descriptor.
+type Push = fn(&mut Writer);
+const FRAMES: [(&str, Push); 3] = [
+    ("8 bytes inside", |writer| push(writer, inside(&[1; 8]))),
+    ("40 bytes inside", |writer| push(writer, inside(&[1; 40]))),
+    ("in a slot", |writer| {
+        push(writer, Descriptor::Slot { place: black_box(PLACE), origin: ORIGIN })
+    }),
 ];
+
+fn inside(bytes: &[u8]) -> Descriptor<'_> {
+    Descriptor::Inline { bytes: black_box(bytes), origin: ORIGIN }
+}
+
+#[inline(always)]
+fn push(writer: &mut Writer, descriptor: Descriptor<'_>) {
+    writer.push(&descriptor);
+}
 
 fn descriptors(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("ring/descriptors: push and pop");
     for batch in [1_u64, 64] {
-        for (name, build) in FRAMES {
+        for (name, push) in FRAMES {
             let memory = Memory::new();
             let (mut writer, mut reader) =
                 (Writer::new(memory.regions()), Reader::new(memory.regions(), false));
-            let (mut descriptor, mut words) = (Descriptor::default(), Words::default());
+            let mut words = Words::default();
             group.throughput(criterion::Throughput::Elements(batch));
             group.bench_function(BenchmarkId::new(name, batch), |bencher| {
                 bencher.iter(|| {
                     assert!(writer.room(batch).unwrap() >= batch);
                     for _ in 0..batch {
-                        build(&mut descriptor);
-                        writer.push(&descriptor);
+                        push(&mut writer);
                     }
                     for _ in 0..batch {
                         assert!(matches!(reader.pop(&mut words).unwrap(), Popped::Frame { .. }));
                         black_box(&words);
                     }
-                    reader.announce();
+                    reader.announce(0);
                 });
             });
         }

@@ -16,6 +16,7 @@ use crate::loan::Loan;
 /// Threads: any, as [`Frame`].
 pub struct Frames {
     frames: Vec<Frame>,
+    /// Those of `frames`, unless some were taken out.
     pointers: Pointers,
     capacity: usize,
 }
@@ -31,14 +32,20 @@ impl Frames {
     /// Gives all frames back.
     pub fn clear(&mut self) {
         let pointers = &mut self.pointers.0;
-        pointers.clear();
-        pointers.extend(self.frames.drain(..).map(Frame::into_raw));
+        if pointers.len() == self.frames.len() {
+            // SAFETY: nothing is left behind: the pointers own the frames now.
+            unsafe { self.frames.set_len(0) };
+        } else {
+            pointers.clear();
+            pointers.extend(self.frames.drain(..).map(Frame::into_raw));
+        }
         // SAFETY: each is a live frame that was owned here. It cannot fail for live frames.
         unsafe { lava_frame_release_many(pointers.as_ptr(), pointers.len()) };
     }
 
     /// Takes the frames out, to keep or release them one by one.
     pub fn drain(&mut self) -> Drain<'_, Frame> {
+        self.pointers.0.clear();
         self.frames.drain(..)
     }
 
@@ -53,9 +60,12 @@ impl Frames {
     ) -> Result<usize> {
         self.clear();
         let pointers = &mut self.pointers.0;
-        pointers.resize(self.capacity, std::ptr::null_mut());
+        pointers.clear();
+        pointers.reserve(self.capacity);
         let count = receive(pointers.as_mut_ptr(), self.capacity);
-        for pointer in &pointers[..count] {
+        // SAFETY: so many pointers were written, by the caller's promise.
+        unsafe { pointers.set_len(count) };
+        for pointer in pointers {
             // SAFETY: the caller's promise.
             self.frames.push(unsafe { Frame::from_raw(*pointer, trusted)? });
         }

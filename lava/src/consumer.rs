@@ -190,10 +190,15 @@ impl Consumer {
     /// `PeerLost` (the producer died; all it sent is received), `Protocol`, `OutOfMemory`.
     #[inline]
     pub fn receive(&mut self) -> Result<Option<Frame>> {
-        match self.receive_timeout(Timeout::FOREVER)? {
-            Received::Frame(frame) => Ok(Some(frame)),
-            Received::Closed => Ok(None),
-            Received::Empty => Err(Error::from_status(LAVA_TIMED_OUT, "receive")),
+        let mut frame = std::ptr::null_mut();
+        let timeout = Timeout::FOREVER.nanoseconds();
+        // SAFETY: as in `receive_timeout`.
+        unsafe {
+            match lava_consumer_receive(self.handle.as_ptr(), timeout, &mut frame) {
+                LAVA_OK => Frame::from_raw(frame, self.trusted).map(Some),
+                LAVA_CLOSED => Ok(None),
+                status => Err(Error::from_status(status, "receive")),
+            }
         }
     }
 
@@ -201,6 +206,7 @@ impl Consumer {
     ///
     /// # Errors
     /// As [`Consumer::receive`].
+    #[inline]
     pub fn receive_timeout(&mut self, timeout: impl Into<Timeout>) -> Result<Received> {
         let mut frame = std::ptr::null_mut();
         let timeout = timeout.into().nanoseconds();

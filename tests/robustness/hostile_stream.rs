@@ -32,6 +32,7 @@ pub(crate) const SCENES: &[Scene] = &[
 const DROP_OLDEST: u32 = 2;
 const INLINE: u64 = 1;
 const SLOT: u64 = 2;
+const PACKED: u64 = 3;
 const TENSOR: u64 = 1;
 const TAG: u64 = 2;
 /// A call that was told to wait for less must be over by now, however slow the machine.
@@ -117,9 +118,15 @@ fn play_snares(place: &Place, play: impl FnOnce(&Context)) {
 fn descriptors(place: &Place) -> Played {
     play_snares(place, |context| {
         type Lie<'a> = (&'a str, &'a dyn Fn(&mut Snare));
-        let lies: [Lie<'_>; 16] = [
+        let lies: [Lie<'_>; 22] = [
             ("no kind", &|snare| snare.publish(0, 0, 0, [0; 7])),
-            ("kind 3", &|snare| snare.publish(3, 0, 0, [0; 7])),
+            ("kind 4", &|snare| snare.publish(4, 0, 0, [0; 7])),
+            ("a pack of none", &|snare| snare.publish(PACKED, 8, 0, [0; 7])),
+            ("a pack of nothing", &|snare| snare.publish(PACKED, 0, 2, [0; 7])),
+            ("a pack of a large one", &|snare| snare.publish(PACKED, 17, 1, [0; 7])),
+            ("a pack of six", &|snare| snare.publish(PACKED, 8, 6, [0; 7])),
+            ("a pack of three twos", &|snare| snare.publish(PACKED, 9, 3, [0; 7])),
+            ("a pack of too many", &|snare| snare.publish(PACKED, 255, 0xffff, [0; 7])),
             ("kind 255", &|snare| snare.publish(255, 0, 0, [0; 7])),
             ("unknown flags", &|snare| snare.publish(INLINE, 8, 4, [0; 7])),
             ("all flags", &|snare| snare.publish(SLOT, 0, 0xffff, [0; 7])),
@@ -155,6 +162,14 @@ fn descriptors(place: &Place) -> Played {
             let again = receive(&mut consumer, PATIENCE).map(drop).expect_err("not believed again");
             assert_eq!(again.kind(), ErrorKind::Protocol, "{what}: {again}");
             assert!(raw::receive(&snare.socket).is_none(), "{what}");
+        }
+        // Where a place of the queue must be one frame, a pack is a lie as such.
+        for policy in [BLOCK, DROP_OLDEST] {
+            let (mut snare, mut consumer) = Snare::set(place, context, policy);
+            snare.publish(PACKED, 8, 5, [0; 7]);
+            let received = (0..5).map(|_| receive(&mut consumer, PATIENCE));
+            let believed = received.filter(|one| matches!(one, Ok(Received::Frame(_)))).count();
+            assert_eq!(believed, if policy == BLOCK { 5 } else { 0 });
         }
     });
     Ok(())
@@ -324,7 +339,7 @@ fn scribble(snare: &Snare, stop: &AtomicBool, random: &mut Random) {
                 lines.set(line + word, random.next() >> bits);
             }
             lines.set(line + 6, random.below(2) * (random.below(100) / 99));
-            let kind = 1 + random.below(2) + random.below(100) / 99;
+            let kind = 1 + random.below(3) + random.below(100) / 99;
             let size = random.below(42);
             let stamp = (position + ahead + 1) & u64::from(u32::MAX);
             lines.set(line, stamp | kind << 32 | size << 40 | (random.below(20) / 18) << 48);

@@ -1,4 +1,4 @@
-//! The reading end of a channel.
+//! The reading end of a channel. How frames are taken is in [`super::receive`].
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -14,6 +14,7 @@ use super::device_end as device;
 use super::late::Late;
 use super::name::Name;
 use super::producer::check_transports;
+use super::receive::Unpacked;
 use super::rendezvous;
 use super::report::{ConnectionReport, policy_name};
 use super::service::lock;
@@ -24,11 +25,10 @@ use crate::os::clock::Deadline;
 use crate::os::futex::{self, Word};
 use crate::os::socket;
 use crate::scope::Location;
-use crate::transport::descriptor::{self, Payload, Place, Words};
 use crate::transport::frame::FrameRef;
 use crate::transport::shm::{ShmInlet, ShmLink};
 use crate::transport::slab::{Frames, Side};
-use crate::transport::{AnyInlet, Popped, Released, Returns};
+use crate::transport::{AnyInlet, Returns};
 use crate::types::*;
 use crate::wire::{self, Message, kind};
 
@@ -46,29 +46,32 @@ pub struct Options {
     pub device_uuid: [u8; 16],
 }
 
-/// Frames of a batch after which the producer is told that there is room.
-const ANNOUNCE: usize = 32;
-
+/// Looks of a spinning consumer between two looks at the channel's state and at the clock.
+const LOOKS: u32 = 64;
+/// Pauses between two looks at the next line: a look that comes while the producer fetches the line takes it away again.
+const PAUSES: u32 = 2;
 /// See the module. Used by one thread at a time.
 pub struct Consumer {
-    context: Arc<Context>,
+    pub(super) context: Arc<Context>,
     name: Name,
     pub(super) established: Established,
-    inlet: AnyInlet,
+    pub(super) inlet: AnyInlet,
     pub(super) shared: Arc<ConsumerShared>,
     pub(super) frames: Frames,
     /// The producer broke the protocol.
-    broken: bool,
+    pub(super) broken: bool,
     event: Option<OwnedFd>,
     /// None: the pool is GPU memory.
-    pool_start: Option<NonNull<u8>>,
+    pub(super) pool_start: Option<NonNull<u8>>,
     /// How long the call that is under way may wait.
     pub(super) timeout_ns: u64,
     pub(super) late: Option<Late>,
-    next_sequence: Option<u64>,
-    received: u64,
-    bytes: u64,
-    dropped: u64,
+    /// Packed frames of a line that are still to be handed out.
+    pub(super) pack: Unpacked,
+    pub(super) next_sequence: u64,
+    pub(super) received: u64,
+    pub(super) bytes: u64,
+    pub(super) dropped: u64,
     sleeps: u64,
     /// The sources of the service thread.
     watch: (u64, Option<u64>),
@@ -141,155 +144,14 @@ impl Consumer {
             pool_start,
             timeout_ns: 0,
             late: None,
-            next_sequence: None,
+            pack: Unpacked::default(),
+            next_sequence: 0,
             received: 0,
             bytes: 0,
             dropped: 0,
             sleeps: 0,
             watch,
         })
-    }
-
-    #[inline]
-    pub fn receive(&mut self, timeout_ns: u64) -> Hot<FrameRef> {
-        self.enter()?;
-        self.timeout_ns = timeout_ns;
-        match self.take()? {
-            Some(frame) => {
-                self.inlet.wake();
-                Ok(frame)
-            }
-            None => {
-                let frame = self.wait(timeout_ns)?;
-                self.inlet.wake();
-                Ok(frame)
-            }
-        }
-    }
-
-    pub fn receive_many(
-        &mut self,
-        frames: &mut [Option<FrameRef>],
-        timeout_ns: u64,
-        received: &mut usize,
-    ) -> Hot<()> {
-        self.enter()?;
-        self.timeout_ns = timeout_ns;
-        let outcome = self.fill(frames, timeout_ns, received);
-        self.inlet.wake();
-        if *received > 0 { Ok(()) } else { outcome }
-    }
-
-    fn fill(
-        &mut self,
-        frames: &mut [Option<FrameRef>],
-        timeout_ns: u64,
-        received: &mut usize,
-    ) -> Hot<()> {
-        for frame in frames {
-            let taken = match self.take()? {
-                None if *received == 0 => Some(self.wait(timeout_ns)?),
-                taken => taken,
-            };
-            match taken {
-                Some(taken) => *frame = Some(taken),
-                None => return Ok(()),
-            }
-            *received += 1;
-            if received.is_multiple_of(ANNOUNCE) {
-                self.inlet.wake();
-            }
-        }
-        Ok(())
-    }
-
-    #[inline(always)]
-    fn enter(&self) -> Hot<()> {
-        if self.context.fork.is_child() {
-            return Err(LAVA_ERROR_FORKED);
-        }
-        if self.broken { Err(LAVA_ERROR_PROTOCOL) } else { Ok(()) }
-    }
-
-    /// The next frame, if there is one.
-    #[inline(always)]
-    fn take(&mut self) -> Hot<Option<FrameRef>> {
-        if self.late.is_some() {
-            return self.take_late();
-        }
-        let mut words = [0; 8];
-        loop {
-            match self.inlet.pop(&mut words) {
-                Ok(Popped::Frame { position }) => {
-                    return match self.accept(&words, position) {
-                        Ok(frame) => Ok(Some(frame)),
-                        Err(LAVA_WOULD_BLOCK) => self.keep_late(words, position),
-                        Err(status) => Err(self.give_up(status)),
-                    };
-                }
-                Ok(Popped::TakenBack { slot, position }) => {
-                    if slot < self.established.welcome.capacity {
-                        self.established.link.release(&[Released { slot, position }]);
-                    }
-                }
-                Ok(Popped::Empty) => return Ok(None),
-                Err(status) => return Err(self.give_up(status)),
-            }
-        }
-    }
-
-    /// Makes a frame of a descriptor, every number of which is checked first.
-    #[inline(always)]
-    pub(super) fn accept(&mut self, words: &Words, position: u64) -> Hot<FrameRef> {
-        let decoded = descriptor::decode(words).ok_or(LAVA_ERROR_PROTOCOL)?;
-        let (mut frame, size) = match decoded.payload {
-            Payload::Inline { first, size } => {
-                let mut frame = self.frames.take(|_| ());
-                frame.cell_mut().start_inline(words, first, size);
-                (frame, size as u64)
-            }
-            Payload::Elsewhere(place) => (self.accept_place(place, position, words)?, place.size),
-        };
-        let origin = decoded.origin;
-        frame.cell_mut().set_origin(origin.sequence, origin.timestamp_ns, origin.tag);
-        let expected = self.next_sequence.unwrap_or(origin.sequence);
-        self.dropped = self.dropped.wrapping_add(origin.sequence.wrapping_sub(expected));
-        self.next_sequence = Some(origin.sequence.wrapping_add(1));
-        self.received += 1;
-        self.bytes = self.bytes.wrapping_add(size);
-        Ok(frame)
-    }
-
-    #[inline]
-    fn accept_place(&mut self, place: Place, position: u64, words: &Words) -> Hot<FrameRef> {
-        connect::check_place(&place, &self.established.welcome)?;
-        let mut frame = if place.buffer == 0 {
-            let at = u64::from(place.slot) * self.established.welcome.stride;
-            let Some(start) = self.pool_start else {
-                return self.accept_on_device(place, position, at, words);
-            };
-            let data = self.at(start, at);
-            let mut frame = self.frames.take(|_| ());
-            frame.cell_mut().start_slot(place.slot, position, data, place.size);
-            frame
-        } else {
-            let (data, buffer) = self.in_buffer(place.buffer, place.offset, place.size)?;
-            let on_device = buffer.data().is_none();
-            let mut frame = self.frames.take(|_| ());
-            frame.cell_mut().start_registered(place.slot, position, data, place.size, buffer);
-            if on_device {
-                frame.cell_mut().place_received(place.offset, 0);
-            }
-            frame
-        };
-        if place.tensor {
-            frame.cell_mut().set_received_tensor(self.established.metadata.read(place.slot));
-        }
-        Ok(frame)
-    }
-
-    pub(super) fn at(&self, start: NonNull<u8>, offset: u64) -> NonNull<u8> {
-        NonNull::new(start.as_ptr().wrapping_add(offset as usize)).unwrap_or(start)
     }
 
     /// The producer lied: nothing that it says is believed any more. Frames that are held stay valid.
@@ -306,12 +168,19 @@ impl Consumer {
     }
 
     /// The end of the channel, if it has ended and everything is received.
+    #[inline(always)]
     fn ended(&mut self) -> Hot<Option<FrameRef>> {
         let lost = self.lost();
         let closed = self.inlet.closed();
         if !closed && lost.is_none() {
             return Ok(None);
         }
+        self.take_the_last(closed, lost)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn take_the_last(&mut self, closed: bool, lost: Option<lava_status>) -> Hot<Option<FrameRef>> {
         // What was published before the end is visible now.
         match self.take()? {
             Some(frame) => Ok(Some(frame)),
@@ -326,33 +195,40 @@ impl Consumer {
         (lost != 0).then_some(lost)
     }
 
-    /// Nothing was there: spins, then sleeps.
-    #[cold]
-    fn wait(&mut self, timeout_ns: u64) -> Hot<FrameRef> {
+    /// Nothing was there: spins, then sleeps. Not cold: a frame that is polled for comes this way.
+    #[inline(never)]
+    pub(super) fn wait(&mut self, timeout_ns: u64) -> Hot<FrameRef> {
         if let Some(frame) = self.ended().inspect_err(|_| self.keep_event_readable())? {
             return Ok(frame);
         }
         // The producer may wait for the room that earlier frames of this call left.
-        self.inlet.wake();
+        self.inlet.wake(0);
         let mut patience = Patience::new(timeout_ns);
         let Ok(deadline) = patience.start() else { return self.rearm() };
         let spin_until = Deadline::after(self.context.spin_ns).min(deadline);
         loop {
-            for _ in 0..64 {
+            for _ in 0..LOOKS {
                 if self.inlet.ready()
                     && let Some(frame) = self.take()?
                 {
                     return Ok(frame);
                 }
-                std::hint::spin_loop();
+                for _ in 0..PAUSES {
+                    std::hint::spin_loop();
+                }
             }
             if let Some(frame) = self.ended()? {
                 return Ok(frame);
             }
             if spin_until.passed() {
-                break;
+                return self.sleep_until(deadline);
             }
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn sleep_until(&mut self, deadline: Deadline) -> Hot<FrameRef> {
         while !deadline.passed() {
             if let Some(frame) = self.sleep(deadline)? {
                 return Ok(frame);
@@ -459,7 +335,7 @@ impl Consumer {
             frames: self.received,
             bytes: self.bytes,
             dropped: self.dropped,
-            queued: self.inlet.queued(),
+            queued: self.inlet.queued() + self.pack.left as u64,
             held: self.frames.held(),
             sleeps: self.sleeps,
             wakes: established.link.wakes(),

@@ -11,7 +11,7 @@ use super::survivor;
 use crate::error::{Hot, Result};
 use crate::memory::Memory;
 use crate::transport::Transport;
-use crate::transport::descriptor::{self, Place, Words};
+use crate::transport::descriptor::{Origin, Place};
 use crate::transport::frame::FrameRef;
 use crate::transport::slab::DeviceEnd;
 use crate::types::LAVA_ERROR_PROTOCOL;
@@ -50,9 +50,9 @@ impl Consumer {
         place: Place,
         position: u64,
         at: u64,
-        words: &Words,
+        origin: Origin,
     ) -> Hot<FrameRef> {
-        let ready = descriptor::ready(words);
+        let ready = place.ready;
         match &self.established.watch {
             Some(watch) if ready != 0 => watch.announce(ready)?,
             None if ready != 0 => return Err(LAVA_ERROR_PROTOCOL),
@@ -60,7 +60,7 @@ impl Consumer {
         }
         let mut frame = self.frames.take(|_| ());
         let cell = frame.cell_mut();
-        cell.start_slot(place.slot, position, NonNull::dangling(), place.size);
+        cell.start_slot(place.slot, position, NonNull::dangling(), place.size, origin);
         cell.place_received(at, ready);
         if place.tensor {
             cell.set_received_tensor(self.established.metadata.read(place.slot));

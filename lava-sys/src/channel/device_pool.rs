@@ -133,13 +133,15 @@ impl Producer {
         }
     }
 
-    /// Says in a descriptor at which value its frame is ready.
-    #[cold]
-    pub(super) fn announce_ready(&self, descriptor: &mut Descriptor, value: u64) {
-        let Some(device) = &self.device else { return };
-        if value != 0 && device.signals.is_shared() {
-            device.signals.note_sent(value);
-            descriptor.set_ready(value);
+    /// The value at which the GPU work on a loan that is sent now is done, if consumers wait for it themselves; else 0.
+    #[inline]
+    pub(super) fn ready_value(&self, value: u64) -> u64 {
+        match &self.device {
+            Some(device) if value != 0 && device.signals.is_shared() => {
+                device.signals.note_sent(value);
+                value
+            }
+            _ => 0,
         }
     }
 
@@ -150,12 +152,11 @@ impl Producer {
 
     /// Publishes a frame of the pool of which some consumers get a copy.
     #[cold]
-    pub(super) fn publish_staged(&mut self, descriptor: &Descriptor, targets: u64) {
-        let Some(slot) = descriptor.slot() else { return };
+    pub(super) fn publish_staged(&mut self, place: Place, origin: Origin, targets: u64) {
         let pool = Arc::clone(&self.memory);
-        let (offset, size) = (self.slot_offset(slot), descriptor.size());
-        let source = Source { buffer: &pool, offset, size, ready: descriptor.ready() };
-        self.publish_apart(descriptor, descriptor, targets, &source);
+        let offset = self.slot_offset(place.slot);
+        let source = Source { buffer: &pool, offset, size: place.size, ready: place.ready };
+        self.publish_apart((place, place), origin, targets, &source);
     }
 
     /// As [`Self::publish_staged`], with a frame in a buffer of the application: its copy lies in the slot.
@@ -165,32 +166,33 @@ impl Producer {
         targets: u64,
         buffer: &Buffer,
     ) {
-        let (mut direct, mut staged) = (Descriptor::default(), Descriptor::default());
-        direct.set_place(place, origin);
-        staged.set_place(Place { buffer: 0, offset: 0, ..place }, origin);
+        let staged = Place { buffer: 0, offset: 0, ..place };
         let source = Source { buffer, offset: place.offset, size: place.size, ready: 0 };
-        self.publish_apart(&direct, &staged, targets, &source);
+        self.publish_apart((place, staged), origin, targets, &source);
     }
 
     /// First to the consumers that use the GPU's memory, which need not wait for the copy; then, after the copy, to the
     /// others. A copy that fails costs only those.
     fn publish_apart(
         &mut self,
-        direct: &Descriptor,
-        staged: &Descriptor,
+        (direct, staged): (Place, Place),
+        origin: Origin,
         targets: u64,
         source: &Source<'_>,
     ) {
+        let slot = direct.slot;
+        let direct = Descriptor::Slot { place: direct, origin };
+        // The copy is made before it is published.
+        let staged = Descriptor::Slot { place: Place { ready: 0, ..staged }, origin };
         let apart = self.staged_among(targets);
         for connection in &mut self.connections {
             if connection.bit & targets & !apart != 0 {
-                connection.push(direct);
+                connection.push(&direct);
                 connection.outlet.wake();
             } else if connection.is_open() && connection.bit & targets == 0 {
                 Stats::add(&connection.stats.dropped, 1);
             }
         }
-        let slot = direct.slot().unwrap_or_default();
         let stride = self.shared.geometry.stride;
         let copied = match &mut self.device {
             Some(device) => device.stage(slot, stride, source),
@@ -199,8 +201,6 @@ impl Producer {
         let mut reached = targets;
         match copied {
             Ok(()) => {
-                let mut staged = *staged;
-                staged.clear_ready();
                 for connection in &mut self.connections {
                     if connection.bit & apart != 0 {
                         connection.push(&staged);
@@ -213,7 +213,7 @@ impl Producer {
             }
         }
         self.pool.publish(slot, reached);
-        self.count_sent();
+        self.advance(1);
     }
 
     /// No frame can be copied any more: those who need copies are let go, and told.

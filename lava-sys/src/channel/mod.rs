@@ -1,6 +1,7 @@
 //! Channels: a name, one producer, any number of consumers.
 //!
-//! * [`producer`], [`consumer`]: the two ends, with the hot path; [`connection`] is one pair as the producer sees it.
+//! * [`producer`], [`consumer`]: the two ends; [`publish`], [`receive`]: their hot paths. [`connection`] is one pair as
+//!   the producer sees it.
 //! * [`pool`]: who holds which slot (pure). [`routing`]: which transport a connection gets (pure).
 //! * [`rendezvous`]: names and socket files. [`link`] and [`connect`]: the two sides of the handshake.
 //! * [`service`]: the thread that accepts, watches and cleans up. [`context`]: what all of these share.
@@ -26,6 +27,7 @@ pub mod presence;
 pub mod probe;
 pub mod producer;
 pub mod publish;
+pub mod receive;
 pub mod registry;
 pub mod rendezvous;
 pub mod report;

@@ -268,6 +268,7 @@ impl Producer {
     }
 
     #[cold]
+    #[inline(never)]
     fn take_events(&mut self) {
         self.seen = self.shared.events().load(Ordering::Acquire);
         for event in self.shared.take_events() {

@@ -8,13 +8,28 @@ use super::shared::Stats;
 use super::waiting::Patience;
 use crate::error::Hot;
 use crate::os::clock::now_ns;
-use crate::transport::descriptor::{Descriptor, INLINE_SIZE_WITH_TAG, Origin, Place};
+use crate::transport::descriptor::{Descriptor, INLINE_SIZE_WITH_TAG, Origin, Pack, Place};
 use crate::transport::frame::FrameRef;
 use crate::types::*;
 
+/// Apart, so that calls without a timestamp have less to save and restore.
+#[inline(never)]
+fn read_clock() -> u64 {
+    now_ns()
+}
+
 impl Producer {
+    /// Lets the lines that the next send writes come while everything else is done: a consumer that polls has them.
+    #[inline(always)]
+    fn prepare(&self) {
+        for connection in &self.connections {
+            connection.outlet.prepare();
+        }
+    }
+
     #[inline]
     pub fn loan(&mut self, size: u64, timeout_ns: u64) -> Hot<FrameRef> {
+        self.prepare();
         self.enter()?;
         self.loan_one(size, &mut Patience::new(timeout_ns))
     }
@@ -112,9 +127,11 @@ impl Producer {
             timestamp_ns: if own_timestamp == 0 { timestamp } else { own_timestamp },
             tag: cell.tag(),
         };
-        let mut descriptor = Descriptor::default();
         match cell.slot() {
-            None => descriptor.set_inline(cell.inline_bytes(), origin),
+            None => {
+                let bytes = cell.inline_bytes();
+                self.publish(&Descriptor::Inline { bytes, origin }, targets);
+            }
             Some(slot) => {
                 if let Some(tensor) = &tensor {
                     self.metadata.write(slot, tensor);
@@ -122,13 +139,11 @@ impl Producer {
                 self.registry.note(slot, 0);
                 let size = cell.size();
                 let tensor = tensor.is_some();
-                descriptor.set_place(Place { slot, buffer: 0, offset: 0, size, tensor }, origin);
-                if self.device.is_some() {
-                    self.announce_ready(&mut descriptor, cell.ready_value());
-                }
+                let ready = self.ready_value(cell.ready_value());
+                let place = Place { slot, buffer: 0, offset: 0, size, tensor, ready };
+                self.publish(&Descriptor::Slot { place, origin }, targets);
             }
         }
-        self.publish(&descriptor, targets);
         self.frames.put_back(frame);
         Ok(())
     }
@@ -154,10 +169,23 @@ impl Producer {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn send_bytes(&mut self, bytes: &[u8], timeout_ns: u64) -> Hot<()> {
+        self.prepare();
         self.enter()?;
         let timestamp = self.timestamp();
+        if bytes.len() > LAVA_FRAME_INLINE_SIZE || self.ready_targets().is_none() {
+            return self.send_bytes_slowly(bytes, timestamp, timeout_ns);
+        }
+        let origin = Origin { sequence: self.sequence, timestamp_ns: timestamp, tag: 0 };
+        self.publish_to_all(&Descriptor::Inline { bytes, origin });
+        self.wake_all();
+        Ok(())
+    }
+
+    /// What takes a slot, or may have to wait.
+    #[inline(never)]
+    fn send_bytes_slowly(&mut self, bytes: &[u8], timestamp: u64, timeout_ns: u64) -> Hot<()> {
         let sent = self.send_copy(bytes, timestamp, &mut Patience::new(timeout_ns));
         self.wake_all();
         sent
@@ -165,38 +193,65 @@ impl Producer {
 
     pub fn send_bytes_many<'a>(
         &mut self,
-        parts: impl Iterator<Item = Hot<&'a [u8]>>,
+        mut parts: impl Iterator<Item = Hot<&'a [u8]>>,
         timeout_ns: u64,
         sent: &mut usize,
     ) -> Hot<()> {
         self.enter()?;
         let timestamp = self.timestamp();
         let mut patience = Patience::new(timeout_ns);
-        let mut result = Ok(());
-        for part in parts {
-            result = part.and_then(|bytes| self.send_copy(bytes, timestamp, &mut patience));
-            if result.is_err() {
-                break;
+        let mut pack = Pack::new(self.shared.geometry.policy == LAVA_POLICY_BLOCK);
+        let result = loop {
+            let next = pack.fill(&mut parts);
+            let packed = self.send_pack(&mut pack, timestamp, &mut patience, sent);
+            let bytes = match next {
+                None => break packed,
+                Some(part) => packed.and(part),
+            };
+            match bytes {
+                Ok(bytes) if pack.add(bytes) => {}
+                Ok(bytes) => match self.send_copy(bytes, timestamp, &mut patience) {
+                    Ok(()) => *sent += 1,
+                    failed => break failed,
+                },
+                Err(status) => break Err(status),
             }
-            *sent += 1;
-        }
+        };
         self.wake_all();
         result
     }
 
+    /// Sends what is in a pack, and empties it. `sent` counts its frames.
     #[inline(always)]
+    fn send_pack(
+        &mut self,
+        pack: &mut Pack,
+        timestamp_ns: u64,
+        patience: &mut Patience,
+        sent: &mut usize,
+    ) -> Hot<()> {
+        if pack.is_empty() {
+            return Ok(());
+        }
+        let targets = self.wait_targets(patience)?;
+        let origin = Origin { sequence: self.sequence, timestamp_ns, tag: 0 };
+        self.publish(&Descriptor::Packed { pack, origin }, targets);
+        *sent += pack.count();
+        pack.clear();
+        Ok(())
+    }
+
     fn send_copy(&mut self, bytes: &[u8], timestamp: u64, patience: &mut Patience) -> Hot<()> {
         if bytes.len() > LAVA_FRAME_INLINE_SIZE {
             return self.send_copy_in_slot(bytes, timestamp, patience);
         }
         let targets = self.wait_targets(patience)?;
-        let mut descriptor = Descriptor::default();
         let origin = Origin { sequence: self.sequence, timestamp_ns: timestamp, tag: 0 };
-        descriptor.set_inline(bytes, origin);
-        self.publish(&descriptor, targets);
+        self.publish(&Descriptor::Inline { bytes, origin }, targets);
         Ok(())
     }
 
+    #[inline(never)]
     fn send_copy_in_slot(
         &mut self,
         bytes: &[u8],
@@ -221,16 +276,15 @@ impl Producer {
             .inspect_err(|_| self.pool.discard(slot))
             .map_err(|error| error.status)?;
         self.registry.note(slot, 0);
-        let mut descriptor = Descriptor::default();
         let origin = Origin { sequence: self.sequence, timestamp_ns: timestamp, tag: 0 };
-        descriptor.set_place(Place { slot, buffer: 0, offset: 0, size, tensor: false }, origin);
-        self.publish(&descriptor, targets);
+        let place = Place { slot, buffer: 0, offset: 0, size, tensor: false, ready: 0 };
+        self.publish(&Descriptor::Slot { place, origin }, targets);
         Ok(())
     }
 
     #[inline(always)]
     pub(super) fn timestamp(&self) -> u64 {
-        if self.timestamps { now_ns() } else { 0 }
+        if self.timestamps { read_clock() } else { 0 }
     }
 
     #[inline]
@@ -247,6 +301,7 @@ impl Producer {
     }
 
     /// Takes in all releases, and the slots of loans that were given back unsent.
+    #[inline(never)]
     pub(super) fn collect(&mut self) {
         let pool = &mut self.pool;
         self.frames.collect(|slot| pool.discard(slot));
@@ -323,6 +378,28 @@ impl Producer {
     /// The consumers that get the next frame. Policy block waits until that is all of them, and at least one.
     #[inline(always)]
     pub(super) fn wait_targets(&mut self, patience: &mut Patience) -> Hot<u64> {
+        match self.ready_targets() {
+            Some(targets) => Ok(targets),
+            None => self.wait_for_targets(patience),
+        }
+    }
+
+    /// All consumers, if there is one, and each of them is seen at once to have room.
+    #[inline(always)]
+    fn ready_targets(&self) -> Option<u64> {
+        let mut targets = 0;
+        for connection in &self.connections {
+            if !connection.is_ready() {
+                return None;
+            }
+            targets |= connection.bit;
+        }
+        (targets != 0).then_some(targets)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wait_for_targets(&mut self, patience: &mut Patience) -> Hot<u64> {
         if let Some(targets) = self.targets()? {
             return Ok(targets);
         }
@@ -330,7 +407,6 @@ impl Producer {
         self.wait(patience, Self::targets)
     }
 
-    #[inline(always)]
     fn targets(&mut self) -> Hot<Option<u64>> {
         let policy = self.shared.geometry.policy;
         let (mut targets, mut full, mut broken) = (0, false, false);
@@ -363,41 +439,64 @@ impl Producer {
         self.targets()
     }
 
+    /// Puts a descriptor without a slot into every queue. Consumers are woken later.
+    #[inline(always)]
+    fn publish_to_all(&mut self, descriptor: &Descriptor<'_>) {
+        for connection in &mut self.connections {
+            connection.push(descriptor);
+        }
+        self.advance(descriptor.count());
+    }
+
+    #[inline(always)]
+    pub(super) fn advance(&mut self, count: u64) {
+        self.sequence += count;
+        self.shared.frames.store(self.sequence, Ordering::Relaxed);
+    }
+
     /// Puts a descriptor into the queues of `targets`. They are woken later.
     #[inline(always)]
-    pub(super) fn publish(&mut self, descriptor: &Descriptor, targets: u64) {
-        if self.device.is_some() && self.staged_among(targets) != 0 && descriptor.slot().is_some() {
-            return self.publish_staged(descriptor, targets);
+    pub(super) fn publish(&mut self, descriptor: &Descriptor<'_>, targets: u64) {
+        if self.device.is_some()
+            && self.staged_among(targets) != 0
+            && let Descriptor::Slot { place, origin } = descriptor
+        {
+            return self.publish_staged(*place, *origin, targets);
         }
         self.publish_direct(descriptor, targets);
     }
 
     /// As [`Self::publish`], the same memory for all.
     #[inline(always)]
-    pub(super) fn publish_direct(&mut self, descriptor: &Descriptor, targets: u64) {
-        let mut open = 0_u64;
+    pub(super) fn publish_direct(&mut self, descriptor: &Descriptor<'_>, targets: u64) {
+        let mut missed = targets == 0;
         for connection in &mut self.connections {
             if targets & connection.bit != 0 {
                 connection.push(descriptor);
-                open += 1;
-            } else if connection.is_open() {
-                Stats::add(&connection.stats.dropped, 1);
-                open += 1;
+            } else {
+                missed = true;
             }
         }
         if let Some(slot) = descriptor.slot() {
             self.pool.publish(slot, targets);
         }
-        if open == 0 {
-            Stats::add(&self.shared.dropped_unheard, 1);
+        if missed {
+            self.count_missed(targets);
         }
-        self.count_sent();
+        self.advance(descriptor.count());
     }
 
-    #[inline(always)]
-    pub(super) fn count_sent(&mut self) {
-        self.sequence += 1;
-        self.shared.frames.store(self.sequence, Ordering::Relaxed);
+    /// A frame that not every consumer got. Policy block, where frames may be packed, has none.
+    #[cold]
+    #[inline(never)]
+    fn count_missed(&mut self, targets: u64) {
+        let mut open = self.connections.iter().filter(|connection| connection.is_open()).peekable();
+        if open.peek().is_none() {
+            Stats::add(&self.shared.dropped_unheard, 1);
+        }
+        for connection in open.filter(|connection| targets & connection.bit == 0) {
+            Stats::add(&connection.stats.dropped, 1);
+        }
     }
 
     /// Wakes the consumers that sleep.

@@ -56,13 +56,12 @@ impl Producer {
         }
         self.registry.note(slot, number);
         let origin = Origin { sequence: self.sequence, timestamp_ns: self.timestamp(), tag };
-        let place = Place { slot, buffer: number, offset, size, tensor: tensor.is_some() };
+        let place =
+            Place { slot, buffer: number, offset, size, tensor: tensor.is_some(), ready: 0 };
         if buffer.memory() == Memory::Device && self.staged_among(targets) != 0 {
             self.publish_buffer((place, origin), targets, buffer);
         } else {
-            let mut descriptor = Descriptor::default();
-            descriptor.set_place(place, origin);
-            self.publish_direct(&descriptor, targets);
+            self.publish_direct(&Descriptor::Slot { place, origin }, targets);
         }
         self.wake_all();
         Ok(LAVA_OK)

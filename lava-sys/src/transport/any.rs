@@ -29,9 +29,25 @@ impl AnyOutlet {
         }
     }
 
+    /// See [`Outlet::prepare`].
+    #[inline(always)]
+    pub fn prepare(&self) {
+        match self {
+            Self::Shm(outlet) => outlet.prepare(),
+        }
+    }
+
+    /// See [`Outlet::has_room`].
+    #[inline(always)]
+    pub fn has_room(&self) -> bool {
+        match self {
+            Self::Shm(outlet) => outlet.has_room(),
+        }
+    }
+
     /// See [`Outlet::push`].
     #[inline(always)]
-    pub fn push(&mut self, descriptor: &Descriptor) -> u64 {
+    pub fn push(&mut self, descriptor: &Descriptor<'_>) -> u64 {
         match self {
             Self::Shm(outlet) => outlet.push(descriptor),
         }
@@ -73,9 +89,9 @@ impl AnyInlet {
 
     /// See [`Inlet::wake`].
     #[inline(always)]
-    pub fn wake(&self) {
+    pub fn wake(&self, kept: u64) {
         match self {
-            Self::Shm(inlet) => inlet.wake(),
+            Self::Shm(inlet) => inlet.wake(kept),
         }
     }
 }

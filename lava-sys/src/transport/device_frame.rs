@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Released;
 use super::deferred::Pending;
-use super::frame::{FrameCell, NO_SLOT};
+use super::frame::FrameCell;
 use super::ready::{Ready, Semaphore, Watch};
 use super::slab::{DeviceEnd, Side, Slab};
 use crate::error::{Error, Hot, Result};
@@ -32,7 +32,7 @@ impl FrameCell {
     /// The payload lies where the CPU cannot reach it.
     #[inline]
     pub fn is_on_device(&self) -> bool {
-        self.data.is_null() && self.slot != NO_SLOT
+        self.data.is_null() && self.slot().is_some()
     }
 
     /// The semaphore's value that goes with the frame; 0: none.
@@ -100,7 +100,7 @@ impl FrameCell {
         if this.is_loan() {
             return Err(LAVA_ERROR_FRAME_STATE);
         }
-        if this.slot == NO_SLOT {
+        if this.slot().is_none() {
             // SAFETY: the caller's promise. The payload is the frame's own copy, which no GPU reads.
             return unsafe { Self::release(cell) };
         }
@@ -153,7 +153,7 @@ impl FrameCell {
     }
 
     fn device_place(&self, offset: usize) -> Hot<u64> {
-        if self.slot == NO_SLOT {
+        if self.slot().is_none() {
             return Err(LAVA_ERROR_INVALID_HANDLE);
         }
         Ok(self.at + offset as u64)

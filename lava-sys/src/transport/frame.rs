@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::descriptor::Words;
+use super::descriptor::{Origin, PayloadWords};
 use super::slab::{Side, Slab};
 use super::{Released, tensor};
 use crate::error::{Error, Hot, Result};
@@ -17,9 +17,6 @@ use crate::types::*;
 const FREE: u32 = 0x1a7a_f0ee;
 const LOAN: u32 = 0x1a7a_f10a;
 const RECEIVED: u32 = 0x1a7a_f3ec;
-
-/// No slot: the payload is in the cell.
-pub const NO_SLOT: u32 = u32::MAX;
 
 /// One frame. The first two cache lines are all that a frame without a tensor touches.
 #[repr(C, align(64))]
@@ -34,10 +31,12 @@ pub struct FrameCell {
     pub(super) owner: *const Slab,
     pub(super) next: *mut FrameCell,
     /// Payload of a frame without a slot; first in its line, so that it is aligned to 64.
-    inline: [u64; LAVA_FRAME_INLINE_SIZE / 8],
+    inline: PayloadWords,
+    /// Means nothing with [`LAVA_FRAME_INLINE`].
     pub(super) slot: u32,
     pub(super) position: u64,
-    pub(super) capacity: u64,
+    /// A loan's.
+    capacity: u64,
     /// GPU memory: where the payload begins in its buffer, which has no address here.
     pub(super) at: u64,
     /// GPU memory: the semaphore's value at which the payload is ready; 0: it is.
@@ -112,7 +111,7 @@ impl FrameCell {
             owner,
             next: std::ptr::null_mut(),
             inline: [0; LAVA_FRAME_INLINE_SIZE / 8],
-            slot: NO_SLOT,
+            slot: 0,
             position: 0,
             capacity: 0,
             at: 0,
@@ -147,7 +146,6 @@ impl FrameCell {
                 self.data = data.as_ptr();
             }
             None => {
-                self.slot = NO_SLOT;
                 self.data = self.inline.as_mut_ptr().cast();
                 self.flags |= LAVA_FRAME_INLINE;
             }
@@ -155,57 +153,49 @@ impl FrameCell {
         self.state.store(LOAN, Ordering::Relaxed);
     }
 
-    /// Becomes a received frame with its payload in the cell: `size` bytes from word `first` of the line.
+    /// Becomes a received frame with its payload in the cell: `size` bytes of `words`, of which the others are left out.
     #[inline(always)]
-    pub fn start_inline(&mut self, words: &Words, first: usize, size: usize) {
-        debug_assert!(size <= LAVA_FRAME_INLINE_SIZE && first * 8 + size <= size_of::<Words>());
-        for (to, from) in self.inline.iter_mut().zip(&words[first..]) {
-            // SAFETY: a reference is valid. Volatile, so that the words are copied one by one (see `descriptor`).
-            *to = unsafe { std::ptr::from_ref(from).read_volatile() };
+    pub fn start_inline(&mut self, words: &[u64], size: usize, origin: Origin) {
+        debug_assert!(size <= words.len() * 8);
+        for (to, from) in self.inline.iter_mut().zip(words) {
+            *to = *from;
         }
         self.data = self.inline.as_mut_ptr().cast();
         self.flags = LAVA_FRAME_INLINE;
-        self.slot = NO_SLOT;
-        self.start_received(size as u64);
+        self.start_received(size as u64, origin);
     }
 
     /// Becomes a received frame in `slot`, with its payload at `data`.
-    #[inline]
-    pub fn start_slot(&mut self, slot: u32, position: u64, data: NonNull<u8>, size: u64) {
-        self.data = data.as_ptr();
-        self.flags = 0;
-        self.slot = slot;
-        self.position = position;
-        self.start_received(size);
-    }
-
-    /// As [`Self::start_slot`], with the payload in a registered buffer, which stays mapped until the release.
-    #[cold]
-    pub fn start_registered(
+    #[inline(always)]
+    pub fn start_slot(
         &mut self,
         slot: u32,
         position: u64,
         data: NonNull<u8>,
         size: u64,
-        buffer: Arc<Buffer>,
+        origin: Origin,
     ) {
-        self.start_slot(slot, position, data, size);
-        self.flags = LAVA_FRAME_BUFFER;
+        self.data = data.as_ptr();
+        self.flags = 0;
+        self.slot = slot;
+        self.position = position;
+        self.start_received(size, origin);
+    }
+
+    /// After [`Self::start_slot`]: the payload lies in a registered buffer, which stays mapped until the release.
+    #[cold]
+    pub fn set_registered(&mut self, buffer: Arc<Buffer>) {
+        self.flags |= LAVA_FRAME_BUFFER;
         self.registered = Some(buffer);
     }
 
     #[inline(always)]
-    fn start_received(&mut self, size: u64) {
+    fn start_received(&mut self, size: u64, origin: Origin) {
         self.size = size;
-        self.capacity = size;
+        self.sequence = origin.sequence;
+        self.timestamp_ns = origin.timestamp_ns;
+        self.tag = origin.tag;
         self.state.store(RECEIVED, Ordering::Relaxed);
-    }
-
-    #[inline]
-    pub fn set_origin(&mut self, sequence: u64, timestamp_ns: u64, tag: u64) {
-        self.sequence = sequence;
-        self.timestamp_ns = timestamp_ns;
-        self.tag = tag;
     }
 
     /// The tensor of a received frame, as the peer wrote it; it is checked when it is asked for.
@@ -256,8 +246,16 @@ impl FrameCell {
         self.size
     }
 
+    /// None: the payload is in the cell.
+    #[inline(always)]
     pub fn slot(&self) -> Option<u32> {
-        (self.slot != NO_SLOT).then_some(self.slot)
+        (self.flags & LAVA_FRAME_INLINE == 0).then_some(self.slot)
+    }
+
+    /// What is to be told to the producer of a received frame that is released.
+    #[inline(always)]
+    fn release_of(&self) -> Option<Released> {
+        self.slot().map(|slot| Released { slot, position: self.position })
     }
 
     pub fn tag(&self) -> u64 {
@@ -269,6 +267,7 @@ impl FrameCell {
     }
 
     /// The bytes of a frame without a slot.
+    #[inline(always)]
     pub fn inline_bytes(&self) -> &[u8] {
         let size = (self.size as usize).min(LAVA_FRAME_INLINE_SIZE);
         &bytemuck::bytes_of(&self.inline)[..size]
@@ -297,8 +296,8 @@ impl FrameCell {
             sequence: self.sequence,
             timestamp_ns: self.timestamp_ns,
             tag: self.tag,
-            capacity: self.capacity,
-            memory: if self.slot == NO_SLOT {
+            capacity: if self.is_loan() { self.capacity } else { self.size },
+            memory: if self.slot().is_none() {
                 LAVA_MEMORY_STANDARD
             } else {
                 self.slot_buffer().memory().number()
@@ -406,7 +405,7 @@ impl FrameCell {
 
     /// The buffer that the payload lies in, and where it begins there.
     pub fn buffer(&self) -> Result<(Arc<Buffer>, u64)> {
-        if self.slot == NO_SLOT {
+        if self.slot().is_none() {
             return Err(Error::new(
                 LAVA_ERROR_NOT_FOUND,
                 format!("frames of at most {LAVA_FRAME_INLINE_SIZE} bytes lie in no buffer"),
@@ -430,10 +429,9 @@ impl FrameCell {
         let this = unsafe { &mut *cell };
         let was_loan = this.end()?;
         let owner = this.owner;
-        // SAFETY: the frame was held until now, so its owner is alive.
-        let slab = unsafe { &*owner };
-        if !was_loan && this.slot != NO_SLOT {
-            slab.side.release(&[Released { slot: this.slot, position: this.position }]);
+        if !was_loan && let Some(released) = this.release_of() {
+            // SAFETY: the frame was held until now, so its owner is alive.
+            unsafe { &*owner }.side.release(&[released]);
         }
         // SAFETY: the cell is free, and of this slab; one frame less is held.
         unsafe {
@@ -488,8 +486,8 @@ impl FrameCell {
                 Err(status) => outcome = outcome.and(Err(status)),
                 Ok(was_loan) => {
                     owner = this.owner;
-                    if !was_loan && this.slot != NO_SLOT {
-                        released[slots] = Released { slot: this.slot, position: this.position };
+                    if !was_loan && let Some(one) = this.release_of() {
+                        released[slots] = one;
                         slots += 1;
                     }
                     this.next = first;

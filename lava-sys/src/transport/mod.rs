@@ -90,8 +90,12 @@ pub struct Released {
 pub trait Outlet: Send {
     /// How many more frames its queue takes; looks at the peer's state only if fewer than `wanted` seem to fit.
     fn room(&mut self, wanted: u64) -> Hot<u64>;
-    /// Publishes a frame; there is room. Gives its position, the frame's number in this connection.
-    fn push(&mut self, descriptor: &Descriptor) -> u64;
+    /// A push will follow soon: what it writes to may be fetched.
+    fn prepare(&self);
+    /// True if [`Self::room`] would say so for one more without a look at the peer's state.
+    fn has_room(&self) -> bool;
+    /// Publishes a descriptor; there is room. Gives its position, its number in this connection.
+    fn push(&mut self, descriptor: &Descriptor<'_>) -> u64;
     /// Wakes the consumer if it sleeps; once after one or several pushes.
     fn wake(&mut self);
     /// The next release, if there is one.
@@ -129,8 +133,9 @@ pub trait Inlet: Send {
     fn consumed(&self) -> u64;
     /// Frames that are there to be taken, at most as many as the queue has places. For reports: it looks at every line.
     fn queued(&self) -> u64;
-    /// Tells the producer how far was read, and wakes it if it waits for room; once after one or several pops.
-    fn wake(&self);
+    /// Tells the producer how far was read, less `kept` descriptors, and wakes it if it waits for room; once after one or
+    /// several pops.
+    fn wake(&self, kept: u64);
     /// True if the producer said that nothing more will come.
     fn closed(&self) -> bool;
     /// This end is about to sleep: the producer will change [`Self::wake_word`] when it publishes. Gives the word's value

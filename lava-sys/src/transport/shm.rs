@@ -136,6 +136,7 @@ impl ShmOutlet {
     }
 
     #[cold]
+    #[inline(never)]
     fn wake_up(&mut self, wake: alarm::Wake) {
         if wake.futex {
             let word = &self.writer.regions().producer().wake;
@@ -156,7 +157,17 @@ impl Outlet for ShmOutlet {
     }
 
     #[inline(always)]
-    fn push(&mut self, descriptor: &Descriptor) -> u64 {
+    fn prepare(&self) {
+        self.writer.prepare();
+    }
+
+    #[inline(always)]
+    fn has_room(&self) -> bool {
+        self.writer.has_room()
+    }
+
+    #[inline(always)]
+    fn push(&mut self, descriptor: &Descriptor<'_>) -> u64 {
         self.writer.push(descriptor)
     }
 
@@ -274,6 +285,7 @@ impl ShmLink {
     }
 
     #[cold]
+    #[inline(never)]
     fn wake_up(&self) {
         let word = &self.regions.consumer().wake;
         alarm::bump(word);
@@ -341,8 +353,8 @@ impl Inlet for ShmInlet {
     }
 
     #[inline(always)]
-    fn wake(&self) {
-        self.reader.announce();
+    fn wake(&self, kept: u64) {
+        self.reader.announce(kept);
         self.link.wake();
     }
 

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI64, AtomicPtr, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::deferred::Deferred;
-use super::frame::{FrameCell, FrameRef, NO_SLOT};
+use super::frame::{FrameCell, FrameRef};
 use super::ready::{Signals, Watch};
 use super::{Returns, Transport};
 use crate::memory::Buffer;
@@ -142,8 +142,8 @@ const CLOSED: *mut FrameCell = std::ptr::without_provenance_mut(1);
 pub struct Frames {
     /// From a box; valid as long as this value lives.
     slab: NonNull<Slab>,
+    /// Free cells, linked through `next`.
     local: *mut FrameCell,
-    taken: i64,
     made: usize,
 }
 
@@ -160,7 +160,7 @@ impl Frames {
             chunks: Mutex::new(Vec::new()),
         };
         let slab = NonNull::from(Box::leak(Box::new(slab)));
-        let mut frames = Self { slab, local: std::ptr::null_mut(), taken: 0, made: 0 };
+        let mut frames = Self { slab, local: std::ptr::null_mut(), made: 0 };
         frames.grow(count.max(1));
         frames
     }
@@ -198,57 +198,59 @@ impl Frames {
         if self.slab().returned.load(Ordering::Relaxed).is_null() {
             return;
         }
-        let mut cell = self.slab().returned.swap(std::ptr::null_mut(), Ordering::Acquire);
-        let is_producer = matches!(self.slab().side, Side::Producer { .. });
-        while !cell.is_null() {
-            self.taken -= 1;
+        let returned = self.slab().returned.swap(std::ptr::null_mut(), Ordering::Acquire);
+        if let Side::Producer { .. } = self.slab().side {
             // SAFETY: the chain was published by `give_back` and is ours alone now.
-            let next = unsafe {
-                if is_producer && (*cell).slot != NO_SLOT {
-                    slot_of_loan((*cell).slot);
-                    (*cell).slot = NO_SLOT;
+            for cell in unsafe { chain(returned) } {
+                // SAFETY: as above.
+                if let Some(slot) = unsafe { (*cell).slot() } {
+                    slot_of_loan(slot);
                 }
-                (*cell).next
-            };
-            // SAFETY: as above.
-            unsafe { self.push_local(cell) };
-            cell = next;
+            }
         }
+        if !self.local.is_null() {
+            // SAFETY: as above.
+            if let Some(last) = unsafe { chain(returned) }.last() {
+                // SAFETY: as above.
+                unsafe { (*last).next = self.local };
+            }
+        }
+        self.local = returned;
     }
 
     /// A free cell, which counts as held from now on. Its owner must have called [`Self::collect`] when this side has
     /// slots to take back.
-    #[inline]
+    #[inline(always)]
     pub fn take(&mut self, slot_of_loan: impl FnMut(u32)) -> FrameRef {
         if self.local.is_null() {
-            self.collect(slot_of_loan);
+            self.refill(slot_of_loan);
         }
-        let cell = match NonNull::new(self.local) {
-            Some(cell) => cell,
-            None => {
-                self.grow(self.made);
-                // `grow` filled the list.
-                NonNull::new(self.local).unwrap_or(NonNull::dangling())
-            }
-        };
+        // `refill` leaves none without a cell.
+        let cell = NonNull::new(self.local).unwrap_or(NonNull::dangling());
         // SAFETY: the head of the local list is a free cell of ours.
         self.local = unsafe { cell.as_ref() }.next;
-        self.taken += 1;
         FrameRef::new(cell)
     }
 
-    /// Frames that are held, those included that were given back since the last [`Self::collect`].
+    #[cold]
+    #[inline(never)]
+    fn refill(&mut self, slot_of_loan: impl FnMut(u32)) {
+        self.collect(slot_of_loan);
+        if self.local.is_null() {
+            self.grow(self.made);
+        }
+    }
+
+    /// Frames that are held, those included that were given back since the last [`Self::collect`]. It counts the others.
     pub fn held(&self) -> u64 {
-        u64::try_from(self.taken).unwrap_or(0)
+        // SAFETY: the local list is this value's alone.
+        (self.made - unsafe { chain(self.local) }.count()) as u64
     }
 
     /// Takes a frame back on the handing-out thread: a loan that was sent.
-    #[inline]
+    #[inline(always)]
     pub fn put_back(&mut self, mut frame: FrameRef) {
-        let cell = frame.cell_mut();
-        let _ = cell.end();
-        cell.slot = NO_SLOT;
-        self.taken -= 1;
+        let _ = frame.cell_mut().end();
         // SAFETY: the frame ended, and is of this slab (its caller checked).
         unsafe { self.push_local(frame.as_ptr()) };
     }
@@ -256,18 +258,30 @@ impl Frames {
 
 impl Drop for Frames {
     fn drop(&mut self) {
-        let mut cell = self.slab().returned.swap(CLOSED, Ordering::AcqRel);
-        while !cell.is_null() {
-            self.taken -= 1;
-            // SAFETY: the chain was published by `give_back` and is ours alone now.
-            cell = unsafe { (*cell).next };
-        }
-        let before = self.slab().balance.fetch_add(self.taken, Ordering::AcqRel);
-        if before + self.taken == 0 {
+        let returned = self.slab().returned.swap(CLOSED, Ordering::AcqRel);
+        // SAFETY: the chain was published by `give_back` and is ours alone now.
+        let released = unsafe { chain(returned) }.count();
+        let held = (self.held() as usize - released) as i64;
+        let before = self.slab().balance.fetch_add(held, Ordering::AcqRel);
+        if before + held == 0 {
             // SAFETY: no frame is held, so nobody else knows the slab, which came from a box.
             drop(unsafe { Box::from_raw(self.slab.as_ptr()) });
         }
     }
+}
+
+/// The cells of a list, which may be used and freed as they come.
+///
+/// # Safety
+/// They are linked through `next`, and nobody else's.
+unsafe fn chain(first: *mut FrameCell) -> impl Iterator<Item = *mut FrameCell> {
+    let mut next = first;
+    std::iter::from_fn(move || {
+        let cell = NonNull::new(next)?;
+        // SAFETY: as the caller promised.
+        next = unsafe { cell.as_ref() }.next;
+        Some(cell.as_ptr())
+    })
 }
 
 #[cfg(test)]
@@ -279,6 +293,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::Released;
+    use super::super::descriptor::Origin;
     use super::*;
     use crate::log::Log;
     use crate::memory::{Memory, MemoryContext, Request};
@@ -344,7 +359,13 @@ mod tests {
         fn receive(&mut self) -> FrameRef {
             let mut frame = self.frames.as_mut().unwrap().take(|_| ());
             let data = self.pool.data().unwrap();
-            frame.cell_mut().start_slot(self.position as u32, self.position, data, 8);
+            frame.cell_mut().start_slot(
+                self.position as u32,
+                self.position,
+                data,
+                8,
+                Origin::default(),
+            );
             self.position += 1;
             frame
         }
@@ -451,7 +472,8 @@ mod tests {
         let weak = Arc::downgrade(&registered);
         let mut frame = world.frames.as_mut().unwrap().take(|_| ());
         let data = registered.data().unwrap();
-        frame.cell_mut().start_registered(0, 0, data, 16, registered);
+        frame.cell_mut().start_slot(0, 0, data, 16, Origin::default());
+        frame.cell_mut().set_registered(registered);
         assert_eq!(frame.cell().buffer().unwrap().1, 0);
         assert!(frame.cell().info().flags & LAVA_FRAME_BUFFER != 0 && weak.upgrade().is_some());
         release(frame).unwrap();

@@ -33,6 +33,78 @@ fn small_messages_travel_in_batches() {
 }
 
 #[test]
+fn small_messages_of_one_size_share_lines() {
+    let place = Place::new();
+    let (mut producer, mut consumer) = place.pair(&ProducerOptions::new().queue_length(64));
+    let sizes = [(8, 13), (3, 7), (16, 5), (40, 2), (0, 3), (12, 4), (8, 1), (16, 1), (1, 11)];
+    let sizes = sizes.iter().flat_map(|(size, count)| std::iter::repeat_n(*size, *count));
+    let messages: Vec<_> = sizes.enumerate().map(|(number, size)| pattern(size, number)).collect();
+    let parts: Vec<Bytes> = messages.iter().map(|message| message[..].into()).collect();
+    let mut frames = Frames::with_capacity(3);
+    for round in 0..50 {
+        assert_eq!(producer.send_bytes_many(&parts, PATIENCE).unwrap(), messages.len());
+        let (mut came, mut infos) = (Vec::new(), Vec::new());
+        while came.len() < messages.len() {
+            // Lines are taken apart by both kinds of calls.
+            if (came.len() + round) % 4 < 2 {
+                let frame = consumer.receive().unwrap().unwrap();
+                came.push(frame.copy_to_vec().unwrap());
+                infos.push(frame.info());
+            } else {
+                consumer.receive_many(&mut frames, PATIENCE).unwrap();
+                came.extend(values(&frames));
+                infos.extend(frames.iter().map(Frame::info));
+            }
+        }
+        assert_eq!(came, messages);
+        for (info, number) in infos.iter().zip((round * messages.len()) as u64..) {
+            assert_eq!((info.sequence, info.timestamp_ns), (number, infos[0].timestamp_ns));
+        }
+    }
+    frames.clear();
+    let (sent, received) = (&producer.connections().unwrap()[0], consumer.connection().unwrap());
+    let total = (50 * messages.len()) as u64;
+    assert_eq!((sent.frames, received.frames, received.dropped), (total, total, 0));
+    assert_eq!((sent.bytes, sent.queued, received.held), (received.bytes, 0, 0));
+}
+
+#[test]
+fn a_shared_line_has_its_place_until_its_last_frame_is_received() {
+    let place = Place::new();
+    let (mut producer, mut consumer) = place.pair(&ProducerOptions::new().queue_length(1));
+    let parts = vec![Bytes::from(&b"12345678"[..]); 7];
+    assert_eq!(producer.send_bytes_many(&parts, Timeout::NONE).unwrap(), 5);
+    for left in (0..5).rev() {
+        assert_eq!(producer.send_bytes_many(&parts[..1], Timeout::NONE).unwrap(), 0);
+        assert_eq!(
+            producer.wait_released(None, Duration::from_millis(1)).unwrap(),
+            Outcome::TimedOut
+        );
+        let frame = consumer.receive().unwrap().unwrap();
+        assert_eq!(frame.copy_to_vec::<u8>().unwrap(), b"12345678");
+        assert_eq!(consumer.connection().unwrap().queued, left);
+    }
+    assert_eq!(producer.wait_released(None, PATIENCE).unwrap(), Outcome::Done);
+    assert_eq!(producer.send_bytes_many(&parts[5..], Timeout::NONE).unwrap(), 2);
+}
+
+#[test]
+fn what_may_be_dropped_shares_no_line() {
+    for policy in [Policy::DropNewest, Policy::DropOldest] {
+        let place = Place::new();
+        let options = ProducerOptions::new().queue_length(4).policy(policy);
+        let (mut producer, mut consumer) = place.pair(&options);
+        let messages: Vec<_> = (0..10).map(|number| pattern(8, number)).collect();
+        let parts: Vec<Bytes> = messages.iter().map(|message| message[..].into()).collect();
+        assert_eq!(producer.send_bytes_many(&parts, Timeout::NONE).unwrap(), 10);
+        let mut frames = Frames::with_capacity(10);
+        assert_eq!(consumer.receive_many(&mut frames, PATIENCE).unwrap(), Some(4));
+        let kept = if policy == Policy::DropNewest { &messages[..4] } else { &messages[6..] };
+        assert_eq!(values(&frames), kept);
+    }
+}
+
+#[test]
 fn loans_travel_in_batches_and_come_back() {
     let place = Place::new();
     let (mut producer, mut consumer) = place.pair(&ProducerOptions::new().capacity(6));

@@ -55,19 +55,17 @@ fn connection(policy: u32) -> (Connection, Hostile) {
 
 /// Sends one frame as the producer does; false if there is no slot or no room.
 fn send(connection: &mut Connection, pool: &mut Pool, small: bool) -> bool {
-    let mut descriptor = Descriptor::default();
     if !connection.is_open() || connection.room(1) == 0 {
         return false;
     }
     if small {
-        descriptor.set_inline(&[1, 2, 3], Origin::default());
-        connection.push(&descriptor);
+        let origin = Origin::default();
+        connection.push(&Descriptor::Inline { bytes: &[1, 2, 3], origin });
         return true;
     }
     let Some(slot) = pool.take() else { return false };
-    let place = Place { slot, buffer: 0, offset: 0, size: 100, tensor: false };
-    descriptor.set_place(place, Origin::default());
-    connection.push(&descriptor);
+    let place = Place { slot, buffer: 0, offset: 0, size: 100, tensor: false, ready: 0 };
+    connection.push(&Descriptor::Slot { place, origin: Origin::default() });
     pool.publish(slot, 1);
     true
 }

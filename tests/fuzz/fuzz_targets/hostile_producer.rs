@@ -65,7 +65,7 @@ fuzz_target!(|bytes: &[u8]| {
                     // The consumer gives this connection up.
                     Err(_) => return,
                 }
-                inlet.wake();
+                inlet.wake(0);
             }
         }
     }

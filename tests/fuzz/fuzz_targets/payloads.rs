@@ -55,8 +55,12 @@ fuzz_target!(|bytes: &[u8]| {
         ..bytemuck::Zeroable::zeroed()
     };
     let size = match descriptor::decode(&words).map(|decoded| decoded.payload) {
-        Some(Payload::Inline { first, size }) => {
-            assert!(bytemuck::bytes_of(&words).get(first * 8..first * 8 + size).is_some());
+        Some(Payload::Inline { words, size }) => {
+            assert!(size <= size_of_val(&words));
+            size as u64
+        }
+        Some(Payload::Packed { words, size, count }) => {
+            assert!((1..=16).contains(&size) && count > 0 && size.div_ceil(8) * count <= words.len());
             size as u64
         }
         Some(Payload::Elsewhere(place)) if check_place(&place, &welcome).is_ok() => {

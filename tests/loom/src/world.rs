@@ -4,7 +4,9 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use crate::sync::Ordering;
-use crate::transport::descriptor::{Descriptor, Origin, Place, Words, stamp};
+use crate::transport::descriptor::{
+    self, Decoded, Descriptor, Origin, Payload, Place, Words, stamp,
+};
 use crate::transport::ring::descriptors::{Popped, Reader, Regions};
 use crate::wire::{ConsumerHeader, Line, ProducerHeader, Release};
 
@@ -69,14 +71,12 @@ impl World {
 }
 
 /// Frame `number`: every word of its descriptor follows from the number. Its slot has the number, too.
-pub fn frame(number: u64) -> Descriptor {
-    let mut descriptor = Descriptor::default();
+pub fn frame(number: u64) -> Descriptor<'static> {
     let slot = number as u32;
     let place =
-        Place { slot, buffer: 1, offset: number + 4000, size: number + 3000, tensor: false };
+        Place { slot, buffer: 1, offset: number + 4000, size: number + 3000, tensor: false, ready: 0 };
     let origin = Origin { sequence: number, timestamp_ns: number + 1000, tag: number + 2000 };
-    descriptor.set_place(place, origin);
-    descriptor
+    Descriptor::Slot { place, origin }
 }
 
 /// What the consumer takes out of a ring.
@@ -91,13 +91,13 @@ pub enum Taken {
 pub fn pop(reader: &mut Reader) -> (Taken, u64) {
     let mut words = Words::default();
     let popped = reader.pop(&mut words).unwrap();
-    reader.announce();
+    reader.announce(0);
     match popped {
         Popped::Frame { position } => {
             let number = words[1];
-            words[0] &= !u64::from(u32::MAX);
-            let frame = frame(number);
-            assert_eq!(words[..frame.words().len()], *frame.words(), "a torn descriptor");
+            let Descriptor::Slot { place, origin } = frame(number) else { unreachable!() };
+            let whole = Decoded { origin, payload: Payload::Elsewhere(place) };
+            assert_eq!(descriptor::decode(&words), Some(whole), "a torn descriptor");
             (Taken::Frame(number), position)
         }
         Popped::TakenBack { slot, position } => (Taken::Back { slot }, position),

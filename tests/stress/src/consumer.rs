@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use lava_sys::internals::transport::descriptor::{self, Payload, Words};
+use lava_sys::internals::transport::descriptor::{self, Origin, Payload, Words};
 use lava_sys::internals::transport::frame::{FrameCell, FrameRef};
 use lava_sys::internals::transport::ring::alarm::Sleeper;
 use lava_sys::internals::transport::ring::descriptors::{Popped, Reader};
@@ -123,7 +123,7 @@ impl Consumer {
     fn take(&mut self) -> bool {
         let mut words = Words::default();
         let popped = self.reader.pop(&mut words).expect("no lie");
-        self.reader.announce();
+        self.reader.announce(0);
         self.back.wake_producer();
         match popped {
             Popped::Frame { position } => self.accept(&words, position),
@@ -146,12 +146,13 @@ impl Consumer {
         self.next = number + 1;
         self.received += 1;
         match decoded.payload {
-            Payload::Inline { first, size } => assert_eq!((words[first], size), (number, 8)),
+            Payload::Inline { words, size } => assert_eq!((words[0], size), (number, 8)),
+            Payload::Packed { .. } => panic!("{decoded:?}"),
             Payload::Elsewhere(place) => {
                 let mut frame = self.frames.take(|_| ());
                 let data = self.connection.slot(place.slot).cast();
-                frame.cell_mut().start_slot(place.slot, position, data, place.size);
-                frame.cell_mut().set_origin(number, 0, 0);
+                let origin = Origin { sequence: number, ..Origin::default() };
+                frame.cell_mut().start_slot(place.slot, position, data, place.size, origin);
                 let choice = number / 2 % (RELEASERS + 1);
                 match self.releasers.get(choice as usize) {
                     Some((handoff, _)) => handoff.send(frame),

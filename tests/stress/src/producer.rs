@@ -92,17 +92,15 @@ impl Producer {
 
     /// Sends message `number`: every third without a slot.
     pub fn send(&mut self, number: u64) {
-        let mut descriptor = Descriptor::default();
+        let bytes = number.to_ne_bytes();
         let origin = Origin { sequence: number, timestamp_ns: number, tag: 0 };
-        let slot = if number % 3 == 0 {
-            descriptor.set_inline(&number.to_ne_bytes(), origin);
-            None
+        let (descriptor, slot) = if number % 3 == 0 {
+            (Descriptor::Inline { bytes: &bytes, origin }, None)
         } else {
             self.until(|this| this.pool.has_free());
             let slot = self.pool.take().expect("a free slot");
-            let place = Place { slot, buffer: 0, offset: 0, size: SLOT_SIZE as u64, tensor: false };
-            descriptor.set_place(place, origin);
-            Some(slot)
+            let place = Place { slot, buffer: 0, offset: 0, size: SLOT_SIZE as u64, tensor: false, ready: 0 };
+            (Descriptor::Slot { place, origin }, Some(slot))
         };
         self.until(|this| this.writer.room(1).expect("no lie") > 0);
         if let Some(slot) = slot.filter(|_| !self.late_write) {

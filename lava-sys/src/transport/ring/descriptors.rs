@@ -42,6 +42,22 @@ unsafe impl Send for Regions {}
 // SAFETY: as above.
 unsafe impl Sync for Regions {}
 
+/// Asks for a cache line as a store to it would, and waits for nothing.
+#[inline(always)]
+fn prefetch_for_writing(line: &Line) {
+    #[cfg(all(target_arch = "x86_64", not(loom), not(miri)))]
+    // SAFETY: changes no memory, no register and no flag; processors that do not know it do nothing.
+    unsafe {
+        std::arch::asm!("prefetchw [{}]", in(reg) line, options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(all(target_arch = "aarch64", not(loom), not(miri)))]
+    // SAFETY: as above.
+    unsafe {
+        std::arch::asm!("prfm pstl1keep, [{}]", in(reg) line, options(nostack, preserves_flags, readonly));
+    }
+    let _ = line;
+}
+
 /// The producer's half.
 #[derive(Debug)]
 pub struct Writer {
@@ -52,6 +68,8 @@ pub struct Writer {
     consumed: u64,
     /// How far frames were taken back; policy drop-oldest only.
     oldest: u64,
+    /// Positions below this one have room, as last looked.
+    limit: u64,
 }
 
 /// What became of the oldest frame of a full queue.
@@ -67,13 +85,13 @@ pub enum Dropped {
 
 impl Writer {
     pub fn new(regions: Regions) -> Self {
-        Self { regions, next: 0, consumed: 0, oldest: 0 }
+        Self::starting_at(regions, 0)
     }
 
-    /// For model checks of late positions.
-    #[cfg(loom)]
+    /// Model checks have late positions, too.
     pub fn starting_at(regions: Regions, position: u64) -> Self {
-        Self { regions, next: position, consumed: position, oldest: position }
+        let limit = position + u64::from(regions.queue_length);
+        Self { regions, next: position, consumed: position, oldest: position, limit }
     }
 
     pub fn regions(&self) -> &Regions {
@@ -92,13 +110,26 @@ impl Writer {
     /// How many more frames fit. Looks at the consumer's word only when fewer than `wanted` seem to fit.
     #[inline(always)]
     pub fn room(&mut self, wanted: u64) -> Hot<u64> {
-        let length = u64::from(self.regions.queue_length);
-        let room = length - self.queued();
-        if room >= wanted {
-            return Ok(room);
+        if self.limit - self.next < wanted {
+            self.refresh()?;
         }
-        self.refresh()?;
-        Ok(length - self.queued())
+        Ok(self.limit - self.next)
+    }
+
+    /// True if another frame fits for sure, without a look at the consumer's word.
+    #[inline(always)]
+    pub fn has_room(&self) -> bool {
+        self.next < self.limit
+    }
+
+    /// Fetches the line that the next [`Self::push`] writes, so that it need not wait for it.
+    #[inline(always)]
+    pub fn prepare(&self) {
+        prefetch_for_writing(self.regions.line(self.next));
+    }
+
+    fn set_limit(&mut self) {
+        self.limit = self.consumed.max(self.oldest) + u64::from(self.regions.queue_length);
     }
 
     /// Looks how far the consumer has claimed. A word that goes back or beyond what was published is a lie.
@@ -108,20 +139,16 @@ impl Writer {
             return Err(LAVA_ERROR_PROTOCOL);
         }
         self.consumed = consumed;
+        self.set_limit();
         Ok(consumed)
     }
 
     /// Publishes one frame; the caller has seen that there is room. Gives its position.
     #[inline(always)]
-    pub fn push(&mut self, descriptor: &Descriptor) -> u64 {
+    pub fn push(&mut self, descriptor: &Descriptor<'_>) -> u64 {
         let position = self.next;
-        debug_assert!(self.queued() < u64::from(self.regions.queue_length));
-        let words = descriptor.words();
-        let line = self.regions.line(position);
-        for (cell, word) in line.words[1..].iter().zip(&words[1..]) {
-            cell.store(*word, Ordering::Relaxed);
-        }
-        line.words[0].store(words[0] | u64::from(stamp(position)), Ordering::Release);
+        debug_assert!(self.has_room());
+        descriptor.put(self.regions.line(position), stamp(position));
         self.next = position + 1;
         position
     }
@@ -139,6 +166,7 @@ impl Writer {
         self.regions.producer().oldest.store(position + 1, Ordering::Release);
         full_fence();
         self.oldest = position + 1;
+        self.set_limit();
         if self.refresh()? > position {
             return Ok(Dropped::Claimed);
         }
@@ -164,7 +192,7 @@ impl Writer {
 fn slot_of(words: &Words) -> Option<u32> {
     match descriptor::decode(words)?.payload {
         Payload::Elsewhere(place) => Some(place.slot),
-        Payload::Inline { .. } => None,
+        Payload::Inline { .. } | Payload::Packed { .. } => None,
     }
 }
 
@@ -240,11 +268,11 @@ impl Reader {
         self.regions.producer().closed.load(Ordering::Acquire) != 0
     }
 
-    /// Tells the producer how far was read, after one pop or a batch of them: each time costs a line transfer when the
-    /// producer is looking. Call [`crate::transport::ring::alarm::look`] after it, for a producer that waits for room.
+    /// Tells the producer how far was read, less `kept` lines, after one pop or a batch of them: each time costs a line
+    /// transfer when the producer is looking. Call [`crate::transport::ring::alarm::look`] after it, for a producer that waits for room.
     #[inline(always)]
-    pub fn announce(&self) {
-        self.regions.consumer().consumed.store(self.next, Ordering::Release);
+    pub fn announce(&self, kept: u64) {
+        self.regions.consumer().consumed.store(self.next - kept, Ordering::Release);
     }
 
     /// Takes the next frame; call [`Self::announce`] after it. With drop-oldest the claim is published at once, because
@@ -261,13 +289,13 @@ impl Reader {
                 }
                 break;
             }
-            words[0] = first;
-            for (word, cell) in words[1..].iter_mut().zip(&line.words[1..]) {
-                *word = cell.load(Ordering::Relaxed);
-            }
+            *words = std::array::from_fn(|index| match index {
+                0 => first,
+                _ => line.words[index].load(Ordering::Relaxed),
+            });
             self.next = position + 1;
             if self.may_drop {
-                self.announce();
+                self.announce(0);
                 if self.lost_race(position) {
                     match self.taken_back(position, words)? {
                         Popped::Empty => continue,
