@@ -9,10 +9,12 @@ use super::consumer::Options;
 use super::context::Context;
 use super::link::{Death, agreed_fences, check_user, exactly_one, own_features, protocol};
 use super::name::Name;
+use super::offer::hexadecimal;
 use super::peer_memory::{Mapped, map_all, map_buffer, memory_fits};
 use super::rendezvous;
 use super::routing::{self, Ends, Rejection, Wants};
 use super::service::{Next, Source, Turn, lock};
+use super::upload::Upload;
 use crate::error::{Error, Hot, Result};
 use crate::memory::{Buffer, Memory, MemoryContext};
 use crate::os::clock::Deadline;
@@ -46,6 +48,10 @@ pub struct Established {
     pub transport: Transport,
     pub link: Arc<ShmLink>,
     pub pool: Arc<Buffer>,
+    /// Frames are copied to GPU memory of this consumer.
+    pub upload: Option<Upload>,
+    /// Copies of a frame on its way.
+    pub copies: u32,
     /// When frames of GPU memory become ready; None: they are when they come.
     pub watch: Option<Arc<Watch>>,
     pub metadata: Metadata,
@@ -219,6 +225,7 @@ impl Attempt<'_> {
                 Ok(mapped) => mapped,
                 Err(reason) => return Ok(Tried::CannotImport(reason)),
             };
+        let upload = self.upload(&welcome, transport, context)?;
         let attach = wire::Attach {
             head: wire::Attach::make_head(kind::ATTACH, 1),
             region_size: region.mapping().size() as u64,
@@ -247,6 +254,8 @@ impl Attempt<'_> {
             transport,
             link,
             pool: Arc::new(pool),
+            upload,
+            copies: routing::copies(transport, self.options.wants()),
             watch: watch.map(Arc::new),
             metadata,
             peer_process: credentials.process,
@@ -269,15 +278,42 @@ impl Attempt<'_> {
             .ok_or_else(|| protocol(format!("the producer chose transport {}", welcome.transport)))
     }
 
+    /// GPU memory of this consumer for frames that come in host memory, if it wants that.
+    fn upload(
+        &self,
+        welcome: &wire::Welcome,
+        transport: Transport,
+        context: &Context,
+    ) -> Result<Option<Upload>> {
+        if !routing::uploads(transport, self.options.wants()) {
+            return Ok(None);
+        }
+        let size = welcome.stride * u64::from(welcome.capacity);
+        Upload::new(size, self.options.device_uuid, context.memory_context()).map(Some).map_err(
+            |error| {
+                let message = format!(
+                    "channel {}: frames are wanted in GPU memory, and none can be had to copy them to: {}; without \
+                     that: {}",
+                    self.name,
+                    error.message,
+                    wire::get_text(&welcome.reason)
+                );
+                Error { status: LAVA_ERROR_REQUIREMENT, message, ..error }
+            },
+        )
+    }
+
     /// The transports that lost, worked out from the facts that this end knows.
     fn rejections(&self, transport: Transport, scope: &Report) -> Vec<Rejection> {
+        let other_gpu = (self.options.device_uuid != [0; 16])
+            .then(|| format!("it wants GPU {}", hexadecimal(&self.options.device_uuid)));
         routing::rejected_before(
             transport,
             &Ends {
                 pool_on_device: transport != Transport::Shm,
                 scope,
                 consumer_wants: self.options.wants(),
-                no_import: self.no_import.as_deref(),
+                no_import: self.no_import.as_deref().or(other_gpu.as_deref()),
                 no_staging: None,
                 consumer_accepts: self.options.require_transports,
                 producer_accepts: 0,

@@ -16,6 +16,7 @@ use super::name::Name;
 use super::producer::check_transports;
 use super::report::{ConnectionReport, policy_name};
 use super::service::lock;
+use super::upload::Upload;
 use super::waiting::Patience;
 use crate::error::{Error, Hot, Result};
 use crate::memory::{Buffer, Memory};
@@ -52,16 +53,16 @@ const BUFFER_WAIT: Duration = Duration::from_secs(1);
 
 /// See the module. Used by one thread at a time.
 pub struct Consumer {
-    context: Arc<Context>,
-    name: Name,
+    pub(super) context: Arc<Context>,
+    pub(super) name: Name,
     pub(super) established: Established,
     inlet: AnyInlet,
     pub(super) shared: Arc<ConsumerShared>,
     pub(super) frames: Frames,
-    /// The producer broke the protocol.
-    broken: bool,
+    /// Not `LAVA_OK`: the producer broke the protocol, or frames cannot be copied to the GPU any more.
+    pub(super) broken: lava_status,
     event: Option<OwnedFd>,
-    /// None: the pool is GPU memory.
+    /// None: frames lie in GPU memory.
     pool_start: Option<NonNull<u8>>,
     next_sequence: Option<u64>,
     received: u64,
@@ -109,14 +110,15 @@ impl Consumer {
         let link: &Arc<ShmLink> = &established.link;
         let side = Side::Consumer {
             transport: established.transport,
-            pool: Arc::clone(&established.pool),
+            pool: Arc::clone(device::frames_pool(&established)),
             returns: Arc::clone(link) as Arc<dyn Returns>,
             keep: Arc::clone(&established.socket) as Arc<dyn std::any::Any + Send + Sync>,
             device: device::end(context, &established)?,
         };
         let welcome = &established.welcome;
         // GPU memory is used through its buffer, also where the CPU could reach it.
-        let pool_start = established.pool.data().filter(|_| !established.pool.is_device());
+        let pool_start =
+            established.pool.data().filter(|_| !device::frames_pool(&established).is_device());
         context.log.info(|| {
             format!(
                 "channel {name}: connected by {} to process {}",
@@ -134,7 +136,7 @@ impl Consumer {
             name,
             established,
             shared,
-            broken: false,
+            broken: LAVA_OK,
             event: None,
             pool_start,
             next_sequence: None,
@@ -202,7 +204,7 @@ impl Consumer {
         if self.context.fork.is_child() {
             return Err(LAVA_ERROR_FORKED);
         }
-        if self.broken { Err(LAVA_ERROR_PROTOCOL) } else { Ok(()) }
+        if self.broken == LAVA_OK { Ok(()) } else { Err(self.broken) }
     }
 
     /// The next frame, if there is one.
@@ -264,6 +266,9 @@ impl Consumer {
             frame
         } else {
             let (data, buffer) = self.in_buffer(place.buffer, place.offset, place.size)?;
+            if self.established.upload.is_some() {
+                return self.accept_copied(place, position, &buffer);
+            }
             let on_device = buffer.data().is_none();
             let mut frame = self.frames.take(|_| ());
             frame.cell_mut().start_registered(place.slot, position, data, place.size, buffer);
@@ -323,7 +328,7 @@ impl Consumer {
     #[cold]
     fn give_up(&mut self, status: lava_status) -> lava_status {
         if status == LAVA_ERROR_PROTOCOL {
-            self.broken = true;
+            self.broken = status;
             self.context
                 .log
                 .warn(|| format!("channel {}: the producer broke the protocol", self.name));
@@ -473,10 +478,10 @@ impl Consumer {
         let lost = self.lost().is_some();
         ConnectionReport {
             transport: established.transport,
-            copies: established.transport.copies(),
+            copies: established.copies,
             state: if self.inlet.closed() {
                 LAVA_CONNECTION_CLOSED
-            } else if lost || self.broken {
+            } else if lost || self.broken != LAVA_OK {
                 LAVA_CONNECTION_LOST
             } else {
                 LAVA_CONNECTION_OPEN
@@ -505,8 +510,9 @@ impl Consumer {
             "capacity": welcome.capacity,
             "queue_length": welcome.queue_length,
             "max_frame_size": welcome.max_frame_size,
-            "memory": self.established.pool.memory().name(),
+            "memory": device::frames_pool(&self.established).memory().name(),
             "sync": device::sync_name(&self.established),
+            "upload": self.established.upload.as_ref().map(Upload::to_json),
             "evidence": self.established.scope.text,
             "connection": report.to_json(),
         })

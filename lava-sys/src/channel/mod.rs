@@ -34,4 +34,5 @@ pub mod settings;
 pub mod shared;
 mod staging;
 mod survivor;
+mod upload;
 pub mod waiting;
