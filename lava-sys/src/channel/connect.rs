@@ -215,6 +215,7 @@ impl Attempt<'_> {
             .map_err(|error| protocol(format!("the producer's location: {error}")))?;
         check_geometry(&welcome)?;
         let transport = self.check_transport(&welcome)?;
+        let scope = scope::decide(&here, &peer, context.forced, Rendezvous::Answered);
         let region =
             OwnRegion::new("lava-releases", wire::consumer_region_size(welcome.release_length))?;
         if transport == Transport::Vulkan {
@@ -225,7 +226,7 @@ impl Attempt<'_> {
                 Ok(mapped) => mapped,
                 Err(reason) => return Ok(Tried::CannotImport(reason)),
             };
-        let upload = self.upload(&welcome, transport, context)?;
+        let upload = self.upload(&welcome, transport, &scope, context)?;
         let attach = wire::Attach {
             head: wire::Attach::make_head(kind::ATTACH, 1),
             region_size: region.mapping().size() as u64,
@@ -248,7 +249,6 @@ impl Attempt<'_> {
             agreed_fences(welcome.features & own_features()),
             Arc::clone(&context.fork),
         );
-        let scope = scope::decide(&here, &peer, context.forced, Rendezvous::Answered);
         Ok(Tried::Done(Box::new(Established {
             socket: Arc::new(socket),
             transport,
@@ -283,24 +283,22 @@ impl Attempt<'_> {
         &self,
         welcome: &wire::Welcome,
         transport: Transport,
+        scope: &Report,
         context: &Context,
     ) -> Result<Option<Upload>> {
         if !routing::uploads(transport, self.options.wants()) {
             return Ok(None);
         }
         let size = welcome.stride * u64::from(welcome.capacity);
-        Upload::new(size, self.options.device_uuid, context.memory_context()).map(Some).map_err(
-            |error| {
-                let message = format!(
-                    "channel {}: frames are wanted in GPU memory, and none can be had to copy them to: {}; without \
-                     that: {}",
-                    self.name,
-                    error.message,
-                    wire::get_text(&welcome.reason)
-                );
-                Error { status: LAVA_ERROR_REQUIREMENT, message, ..error }
-            },
-        )
+        let made = Upload::new(size, self.options.device_uuid, context.memory_context());
+        made.map(Some).map_err(|error| {
+            let mut rejections = self.rejections(transport, scope);
+            let reason =
+                format!("the consumer has no GPU memory to copy frames to ({})", error.message);
+            rejections.push(Rejection { transport, reason });
+            let message = format!("channel {}: {}", self.name, routing::refusal(&rejections));
+            Error { status: LAVA_ERROR_REQUIREMENT, message, ..error }
+        })
     }
 
     /// The transports that lost, worked out from the facts that this end knows.

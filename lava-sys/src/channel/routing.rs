@@ -98,17 +98,15 @@ pub fn choose(ends: &Ends<'_>) -> Route {
             Some(reason) => rejections.push(Rejection { transport, reason }),
         }
     }
-    let reason = rejections
-        .iter()
-        .map(|one| format!("{}: {}", one.transport.name(), one.reason))
-        .collect::<Vec<_>>()
-        .join("; ");
-    Route {
-        transport: None,
-        copies: 0,
-        reason: format!("no transport will do: {reason}"),
-        rejections,
-    }
+    let reason = refusal(&rejections);
+    Route { transport: None, copies: 0, reason, rejections }
+}
+
+/// What a consumer is told that gets no transport.
+pub fn refusal(rejections: &[Rejection]) -> String {
+    let reasons: Vec<String> =
+        rejections.iter().map(|one| format!("{}: {}", one.transport.name(), one.reason)).collect();
+    format!("no transport will do: {}", reasons.join("; "))
 }
 
 /// Whether the consumer copies each frame to a GPU of its own: the transport ends in host memory.

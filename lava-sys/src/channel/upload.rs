@@ -85,3 +85,79 @@ fn allocate(size: u64, device_uuid: [u8; 16], context: &MemoryContext) -> Result
     Buffer::allocate(&request(LAVA_BUFFER_SHAREABLE), context)
         .or_else(|_| Buffer::allocate(&request(0), context))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::consumer::{self, Consumer};
+    use super::super::context::{self, Context};
+    use super::super::producer::{self, Producer};
+    use super::*;
+    use crate::memory::vulkan::{Allowed, testing};
+
+    const SIZE: usize = 5000;
+    const SECOND: u64 = 1_000_000_000;
+
+    fn context(place: &tempfile::TempDir) -> Arc<Context> {
+        let options = context::Options {
+            runtime_directory: Some(place.path().to_str().unwrap().to_owned()),
+            vulkan: Some(Allowed::All),
+            ..context::Options::default()
+        };
+        Context::create(options).unwrap()
+    }
+
+    fn world(place: &tempfile::TempDir) -> (Producer, Consumer) {
+        let options = producer::Options {
+            policy: LAVA_POLICY_BLOCK,
+            max_frame_size: SIZE as u64,
+            capacity: 4,
+            queue_length: 0,
+            memory: Memory::Auto,
+            fallback: Vec::new(),
+            flags: 0,
+            max_consumers: 0,
+            alignment: 0,
+            numa_node: None,
+            require_transports: 0,
+            device_uuid: [0; 16],
+        };
+        let producer = Producer::create(&context(place), "host", &options).unwrap();
+        let options = consumer::Options {
+            flags: 0,
+            timeout_ns: 0,
+            require_transports: 0,
+            max_copies: None,
+            producer: None,
+            memory: Memory::Device,
+            device_uuid: [0; 16],
+        };
+        (producer, Consumer::create(&context(place), "host", &options).unwrap())
+    }
+
+    #[test]
+    fn a_copy_that_fails_ends_the_connection_and_keeps_what_was_received() {
+        if testing::device().is_none() {
+            return;
+        }
+        let place = tempfile::tempdir().unwrap();
+        let (mut producer, mut consumer) = world(&place);
+        for value in 1..4 {
+            producer.send_bytes(&[value; SIZE], SECOND).unwrap();
+        }
+        let held = consumer.receive(SECOND).unwrap();
+        assert!(held.cell().is_on_device());
+        // A pool without room stands for a device that is lost.
+        let upload = consumer.established.upload.as_mut().unwrap();
+        upload.pool = Arc::new(allocate(1, [0; 16], &upload.context).unwrap());
+        for _ in 0..2 {
+            assert_eq!(consumer.receive(SECOND).unwrap_err(), LAVA_ERROR_TOO_LARGE);
+        }
+        assert_eq!(consumer.connection().state, LAVA_CONNECTION_LOST);
+        let (buffer, at) = held.cell().buffer().unwrap();
+        assert!(buffer.size() >= at + SIZE as u64, "what was received before stays");
+        while producer.connection_count() > 0 {
+            std::thread::yield_now();
+        }
+    }
+}
