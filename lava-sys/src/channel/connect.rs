@@ -85,7 +85,7 @@ pub fn establish(context: &Arc<Context>, name: &Name, options: &Options) -> Resu
     let deadline = Deadline::after(timeout);
     check_reachable(context, options)?;
     let mut watch = None;
-    let mut attempt = Attempt { name, options, no_import: None, deadline };
+    let mut attempt = Attempt { name, options, no_import: None, upload: None, deadline };
     loop {
         let mut pause = LOOK_NS;
         match socket::connect(context.directory.as_fd(), &name.file())? {
@@ -177,6 +177,8 @@ struct Attempt<'a> {
     name: &'a Name,
     options: &'a Options,
     no_import: Option<String>,
+    /// Kept for the next try: making it may take longer than a producer waits for an answer.
+    upload: Option<Upload>,
     deadline: Deadline,
 }
 
@@ -197,7 +199,7 @@ impl Attempt<'_> {
         }
     }
 
-    fn handshake(&self, context: &Arc<Context>, socket: OwnedFd) -> Result<Tried> {
+    fn handshake(&mut self, context: &Arc<Context>, socket: OwnedFd) -> Result<Tried> {
         let credentials = check_user(socket.as_fd())?;
         let here = context.location();
         let hello = self.hello(&here);
@@ -226,7 +228,7 @@ impl Attempt<'_> {
                 Ok(mapped) => mapped,
                 Err(reason) => return Ok(Tried::CannotImport(reason)),
             };
-        let upload = self.upload(&welcome, transport, &scope, context)?;
+        self.prepare_upload(&welcome, transport, &scope, context)?;
         let attach = wire::Attach {
             head: wire::Attach::make_head(kind::ATTACH, 1),
             region_size: region.mapping().size() as u64,
@@ -254,7 +256,7 @@ impl Attempt<'_> {
             transport,
             link,
             pool: Arc::new(pool),
-            upload,
+            upload: self.upload.take(),
             copies: routing::copies(transport, self.options.wants()),
             watch: watch.map(Arc::new),
             metadata,
@@ -279,26 +281,30 @@ impl Attempt<'_> {
     }
 
     /// GPU memory of this consumer for frames that come in host memory, if it wants that.
-    fn upload(
-        &self,
+    fn prepare_upload(
+        &mut self,
         welcome: &wire::Welcome,
         transport: Transport,
         scope: &Report,
         context: &Context,
-    ) -> Result<Option<Upload>> {
-        if !routing::uploads(transport, self.options.wants()) {
-            return Ok(None);
-        }
+    ) -> Result<()> {
         let size = welcome.stride * u64::from(welcome.capacity);
+        let wanted = routing::uploads(transport, self.options.wants());
+        self.upload = self.upload.take().filter(|made| wanted && made.pool().size() == size);
+        if !wanted || self.upload.is_some() {
+            return Ok(());
+        }
         let made = Upload::new(size, self.options.device_uuid, context.memory_context());
-        made.map(Some).map_err(|error| {
+        let made = made.map_err(|error| {
             let mut rejections = self.rejections(transport, scope);
             let reason =
                 format!("the consumer has no GPU memory to copy frames to ({})", error.message);
             rejections.push(Rejection { transport, reason });
             let message = format!("channel {}: {}", self.name, routing::refusal(&rejections));
             Error { status: LAVA_ERROR_REQUIREMENT, message, ..error }
-        })
+        })?;
+        self.upload = Some(made);
+        Ok(())
     }
 
     /// The transports that lost, worked out from the facts that this end knows.
