@@ -189,7 +189,7 @@ impl Attempt<'_> {
             require_transports: self.options.require_transports,
             max_copies: self.options.max_copies.unwrap_or(u32::MAX),
             features: own_features(),
-            memory: self.options.wants().number(),
+            memory: Wants::of(self.options.memory).number(),
             name: wire::put_text(self.name.as_str()),
             location: wire::put_text(&here.to_string()),
             device_uuid: self.options.device_uuid,
@@ -257,7 +257,7 @@ impl Attempt<'_> {
             link,
             pool: Arc::new(pool),
             upload: self.upload.take(),
-            copies: routing::copies(transport, self.options.wants()),
+            copies: routing::copies(transport, Wants::of(self.options.memory)),
             watch: watch.map(Arc::new),
             metadata,
             peer_process: credentials.process,
@@ -289,7 +289,7 @@ impl Attempt<'_> {
         context: &Context,
     ) -> Result<()> {
         let size = welcome.stride * u64::from(welcome.capacity);
-        let wanted = routing::uploads(transport, self.options.wants());
+        let wanted = routing::uploads(transport, Wants::of(self.options.memory));
         self.upload = self.upload.take().filter(|made| wanted && made.pool().size() == size);
         if !wanted || self.upload.is_some() {
             return Ok(());
@@ -316,7 +316,7 @@ impl Attempt<'_> {
             &Ends {
                 pool_on_device: transport != Transport::Shm,
                 scope,
-                consumer_wants: self.options.wants(),
+                consumer_wants: Wants::of(self.options.memory),
                 no_import: self.no_import.as_deref().or(other_gpu.as_deref()),
                 no_staging: None,
                 consumer_accepts: self.options.require_transports,
@@ -324,17 +324,6 @@ impl Attempt<'_> {
                 max_copies: self.options.max_copies.unwrap_or(u32::MAX),
             },
         )
-    }
-}
-
-impl Options {
-    /// What memory the frames are to be in.
-    fn wants(&self) -> Wants {
-        match self.memory {
-            Memory::Auto => Wants::Any,
-            Memory::Device => Wants::Device,
-            _ => Wants::Host,
-        }
     }
 }
 

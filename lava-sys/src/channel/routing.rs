@@ -1,5 +1,6 @@
 //! Which transport a connection gets, and why the others were rejected: pure, so that every case can be tested.
 
+use crate::memory::Memory;
 use crate::scope::{Report, Scope};
 use crate::transport::Transport;
 use crate::wire::wants;
@@ -50,6 +51,15 @@ pub struct Route {
 }
 
 impl Wants {
+    /// What follows from the memory that a consumer's options name.
+    pub fn of(memory: Memory) -> Self {
+        match memory {
+            Memory::Auto => Self::Any,
+            Memory::Device => Self::Device,
+            _ => Self::Host,
+        }
+    }
+
     /// From a message; None if it is none of [`wants`].
     pub fn from_number(number: u32) -> Option<Self> {
         match number {
