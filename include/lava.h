@@ -1354,8 +1354,9 @@ typedef struct lava_consumer_options {
    */
   const struct lava_location *producer;
   /**
-   * `LAVA_MEMORY_*` that received frames are to lie in: `AUTO` as they come, with the fewest copies; `DEVICE` on a GPU;
-   * any other in host memory.
+   * `LAVA_MEMORY_*` that received frames are to lie in: `AUTO` as they come, with the fewest copies; `DEVICE` on a GPU:
+   * where the producer's pool is not memory that this process can import, each frame is copied to it when it is received
+   * (see `copies` of the connection), and without a GPU it is `LAVA_ERROR_REQUIREMENT`; any other in host memory.
    */
   uint32_t memory;
   /**
@@ -2342,7 +2343,7 @@ lava_status lava_producer_describe(struct lava_producer *producer,
  * Threads:   any thread.
  * Blocks:    up to `options->timeout_ns` (default: ten seconds).
  * Returns:   `LAVA_OK`; `LAVA_TIMED_OUT` (no producer of this name; the message says where it was looked for);
- *            `LAVA_ERROR_INVALID_ARGUMENT` (name, options); `_REQUIREMENT` (transport, copies); `_REFUSED` (by the producer);
+ *            `LAVA_ERROR_INVALID_ARGUMENT` (name, options); `_REQUIREMENT` (transport, copies, memory); `_REFUSED` (by the producer);
  *            `_UNREACHABLE` (the producer's location cannot share memory with this one); `_PERMISSION`, `_PROTOCOL`, `_LIMIT`,
  *            `_OUT_OF_MEMORY`, `_OS`.
  * Since:     0.1
@@ -2380,7 +2381,7 @@ LAVA_API void lava_consumer_destroy(struct lava_consumer *consumer);
  * Returns:   `LAVA_OK`; `LAVA_WOULD_BLOCK`, `LAVA_TIMED_OUT` (no frame); `LAVA_CLOSED` (the producer ended the channel, all is
  *            received); `LAVA_ERROR_PEER_LOST` (it died, all it published is received); `_PROTOCOL` (it broke the protocol);
  *            `_LIMIT`, `_OUT_OF_MEMORY` (this process could not take in what it sent: the channel has ended here);
- *            `_INVALID_POINTER`, `_INVALID_HANDLE`, `_FORKED`.
+ *            `_DEVICE` (frames can no longer be copied to the GPU); `_INVALID_POINTER`, `_INVALID_HANDLE`, `_FORKED`.
  * Since:     0.1
  *
  * # Safety

@@ -66,15 +66,16 @@ impl ConsumerOptions {
         self
     }
 
-    /// Where received frames are to lie: [`Memory::Device`] on a GPU, any other in host memory. Default: [`Memory::Auto`],
-    /// as they come, with the fewest copies.
+    /// Where received frames are to lie: [`Memory::Device`] on a GPU, to which they are copied when they are received if the
+    /// producer's pool cannot be imported; any other in host memory. Default: [`Memory::Auto`], as they come, with the
+    /// fewest copies.
     #[must_use]
     pub fn memory(mut self, memory: Memory) -> Self {
         self.memory = memory;
         self
     }
 
-    /// The GPU on which frames are wanted, with [`Memory::Device`]. Default: the producer's.
+    /// The GPU on which frames are wanted, with [`Memory::Device`]. Default: the producer's, else the best.
     #[must_use]
     pub fn device(mut self, device: Uuid) -> Self {
         self.device = Some(device);

@@ -119,8 +119,8 @@ fn wrong_hellos(good: &Bytes) -> Vec<(String, Vec<u8>)> {
             message.u32(28, memory);
         });
     }
-    bend("GPU memory of a host pool".into(), &|message| {
-        message.u32(28, 2);
+    bend("GPU memory of a host pool, without a copy".into(), &|message| {
+        message.u32(20, 0).u32(28, 2);
     });
     bend("no Vulkan, and only Vulkan".into(), &|message| {
         message.u32(16, 2).u32(496, u32::MAX).put(504, &[0xff; 256]);

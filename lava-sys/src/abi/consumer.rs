@@ -27,7 +27,7 @@ unsafe impl Opaque for lava_consumer {
 /// Threads:   any thread.
 /// Blocks:    up to `options->timeout_ns` (default: ten seconds).
 /// Returns:   `LAVA_OK`; `LAVA_TIMED_OUT` (no producer of this name; the message says where it was looked for);
-///            `LAVA_ERROR_INVALID_ARGUMENT` (name, options); `_REQUIREMENT` (transport, copies); `_REFUSED` (by the producer);
+///            `LAVA_ERROR_INVALID_ARGUMENT` (name, options); `_REQUIREMENT` (transport, copies, memory); `_REFUSED` (by the producer);
 ///            `_UNREACHABLE` (the producer's location cannot share memory with this one); `_PERMISSION`, `_PROTOCOL`, `_LIMIT`,
 ///            `_OUT_OF_MEMORY`, `_OS`.
 /// Since:     0.1
@@ -96,7 +96,7 @@ pub unsafe extern "C" fn lava_consumer_destroy(consumer: *mut lava_consumer) {
 /// Returns:   `LAVA_OK`; `LAVA_WOULD_BLOCK`, `LAVA_TIMED_OUT` (no frame); `LAVA_CLOSED` (the producer ended the channel, all is
 ///            received); `LAVA_ERROR_PEER_LOST` (it died, all it published is received); `_PROTOCOL` (it broke the protocol);
 ///            `_LIMIT`, `_OUT_OF_MEMORY` (this process could not take in what it sent: the channel has ended here);
-///            `_INVALID_POINTER`, `_INVALID_HANDLE`, `_FORKED`.
+///            `_DEVICE` (frames can no longer be copied to the GPU); `_INVALID_POINTER`, `_INVALID_HANDLE`, `_FORKED`.
 /// Since:     0.1
 ///
 /// # Safety

@@ -9,9 +9,11 @@ use super::consumer::Options;
 use super::context::Context;
 use super::link::{Death, agreed_fences, check_user, exactly_one, own_features, protocol};
 use super::name::Name;
+use super::offer::hexadecimal;
 use super::peer_memory::{Mapped, map_all, map_buffer, memory_fits};
 use super::routing::{self, Ends, Rejection, Wants};
 use super::service::{Next, Source, Turn, lock};
+use super::upload::Upload;
 use crate::error::{Error, Hot, Result};
 use crate::memory::{Buffer, Memory, MemoryContext};
 use crate::os::clock::Deadline;
@@ -45,6 +47,10 @@ pub struct Established {
     pub transport: Transport,
     pub link: Arc<ShmLink>,
     pub pool: Arc<Buffer>,
+    /// Frames are copied to GPU memory of this consumer.
+    pub upload: Option<Upload>,
+    /// Copies of a frame on its way.
+    pub copies: u32,
     /// When frames of GPU memory become ready; None: they are when they come.
     pub watch: Option<Arc<Watch>>,
     pub metadata: Metadata,
@@ -79,7 +85,7 @@ pub fn establish(context: &Arc<Context>, name: &Name, options: &Options) -> Resu
     let deadline = Deadline::after(timeout);
     check_reachable(context, options)?;
     let mut watch = None;
-    let mut attempt = Attempt { name, options, no_import: None, deadline };
+    let mut attempt = Attempt { name, options, no_import: None, upload: None, deadline };
     loop {
         let mut pause = LOOK_NS;
         match socket::connect(context.directory.as_fd(), &name.file())? {
@@ -175,6 +181,8 @@ struct Attempt<'a> {
     name: &'a Name,
     options: &'a Options,
     no_import: Option<String>,
+    /// Kept for the next try: making it may take longer than a producer waits for an answer.
+    upload: Option<Upload>,
     deadline: Deadline,
 }
 
@@ -185,7 +193,7 @@ impl Attempt<'_> {
             require_transports: self.options.require_transports,
             max_copies: self.options.max_copies.unwrap_or(u32::MAX),
             features: own_features(),
-            memory: self.options.wants().number(),
+            memory: Wants::of(self.options.memory).number(),
             name: wire::put_text(self.name.as_str()),
             location: wire::put_text(&here.to_string()),
             device_uuid: self.options.device_uuid,
@@ -195,7 +203,7 @@ impl Attempt<'_> {
         }
     }
 
-    fn handshake(&self, context: &Arc<Context>, socket: OwnedFd) -> Result<Tried> {
+    fn handshake(&mut self, context: &Arc<Context>, socket: OwnedFd) -> Result<Tried> {
         let credentials = check_user(socket.as_fd())?;
         let here = context.location();
         let hello = self.hello(&here);
@@ -213,6 +221,7 @@ impl Attempt<'_> {
             .map_err(|error| protocol(format!("the producer's location: {error}")))?;
         check_geometry(&welcome)?;
         let transport = self.check_transport(&welcome)?;
+        let scope = scope::decide(&here, &peer, context.forced, Rendezvous::Answered);
         let region =
             OwnRegion::new("lava-releases", wire::consumer_region_size(welcome.release_length))?;
         if transport == Transport::Vulkan {
@@ -223,6 +232,7 @@ impl Attempt<'_> {
                 Ok(mapped) => mapped,
                 Err(reason) => return Ok(Tried::CannotImport(reason)),
             };
+        self.prepare_upload(&welcome, transport, &scope, context)?;
         let attach = wire::Attach {
             head: wire::Attach::make_head(kind::ATTACH, 1),
             region_size: region.mapping().size() as u64,
@@ -245,12 +255,13 @@ impl Attempt<'_> {
             agreed_fences(welcome.features & own_features()),
             Arc::clone(&context.fork),
         );
-        let scope = scope::decide(&here, &peer, context.forced, Rendezvous::Answered);
         Ok(Tried::Done(Box::new(Established {
             socket: Arc::new(socket),
             transport,
             link,
             pool: Arc::new(pool),
+            upload: self.upload.take(),
+            copies: routing::copies(transport, Wants::of(self.options.memory)),
             watch: watch.map(Arc::new),
             metadata,
             peer_process: credentials.process,
@@ -273,32 +284,50 @@ impl Attempt<'_> {
             .ok_or_else(|| protocol(format!("the producer chose transport {}", welcome.transport)))
     }
 
+    /// GPU memory of this consumer for frames that come in host memory, if it wants that.
+    fn prepare_upload(
+        &mut self,
+        welcome: &wire::Welcome,
+        transport: Transport,
+        scope: &Report,
+        context: &Context,
+    ) -> Result<()> {
+        let size = welcome.stride * u64::from(welcome.capacity);
+        let wanted = routing::uploads(transport, Wants::of(self.options.memory));
+        self.upload = self.upload.take().filter(|made| wanted && made.pool().size() == size);
+        if !wanted || self.upload.is_some() {
+            return Ok(());
+        }
+        let made = Upload::new(size, self.options.device_uuid, context.memory_context());
+        let made = made.map_err(|error| {
+            let mut rejections = self.rejections(transport, scope);
+            let reason =
+                format!("the consumer has no GPU memory to copy frames to ({})", error.message);
+            rejections.push(Rejection { transport, reason });
+            let message = format!("channel {}: {}", self.name, routing::refusal(&rejections));
+            Error { status: LAVA_ERROR_REQUIREMENT, message, ..error }
+        })?;
+        self.upload = Some(made);
+        Ok(())
+    }
+
     /// The transports that lost, worked out from the facts that this end knows.
     fn rejections(&self, transport: Transport, scope: &Report) -> Vec<Rejection> {
+        let other_gpu = (self.options.device_uuid != [0; 16])
+            .then(|| format!("it wants GPU {}", hexadecimal(&self.options.device_uuid)));
         routing::rejected_before(
             transport,
             &Ends {
                 pool_on_device: transport != Transport::Shm,
                 scope,
-                consumer_wants: self.options.wants(),
-                no_import: self.no_import.as_deref(),
+                consumer_wants: Wants::of(self.options.memory),
+                no_import: self.no_import.as_deref().or(other_gpu.as_deref()),
                 no_staging: None,
                 consumer_accepts: self.options.require_transports,
                 producer_accepts: 0,
                 max_copies: self.options.max_copies.unwrap_or(u32::MAX),
             },
         )
-    }
-}
-
-impl Options {
-    /// What memory the frames are to be in.
-    fn wants(&self) -> Wants {
-        match self.memory {
-            Memory::Auto => Wants::Any,
-            Memory::Device => Wants::Device,
-            _ => Wants::Host,
-        }
     }
 }
 

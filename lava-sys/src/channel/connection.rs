@@ -169,7 +169,7 @@ impl Connection {
         let in_slots = pool.held_by(self.bit) as u64;
         ConnectionReport {
             transport: stats.transport,
-            copies: stats.transport.copies(),
+            copies: stats.route.copies,
             state: if self.broken {
                 LAVA_CONNECTION_LOST
             } else if self.detached {

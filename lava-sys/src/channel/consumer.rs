@@ -18,6 +18,7 @@ use super::receive::Unpacked;
 use super::rendezvous;
 use super::report::{ConnectionReport, policy_name};
 use super::service::lock;
+use super::upload::Upload;
 use super::waiting::Patience;
 use crate::error::{Error, Hot, Result};
 use crate::memory::Memory;
@@ -53,15 +54,15 @@ const PAUSES: u32 = 2;
 /// See the module. Used by one thread at a time.
 pub struct Consumer {
     pub(super) context: Arc<Context>,
-    name: Name,
+    pub(super) name: Name,
     pub(super) established: Established,
     pub(super) inlet: AnyInlet,
     pub(super) shared: Arc<ConsumerShared>,
     pub(super) frames: Frames,
-    /// The producer broke the protocol.
-    pub(super) broken: bool,
+    /// Not `LAVA_OK`: the producer broke the protocol, or frames cannot be copied to the GPU any more.
+    pub(super) broken: lava_status,
     event: Option<OwnedFd>,
-    /// None: the pool is GPU memory.
+    /// None: frames lie in GPU memory.
     pub(super) pool_start: Option<NonNull<u8>>,
     /// How long the call that is under way may wait.
     pub(super) timeout_ns: u64,
@@ -114,14 +115,15 @@ impl Consumer {
         let link: &Arc<ShmLink> = &established.link;
         let side = Side::Consumer {
             transport: established.transport,
-            pool: Arc::clone(&established.pool),
+            pool: Arc::clone(device::frames_pool(&established)),
             returns: Arc::clone(link) as Arc<dyn Returns>,
             keep: Arc::clone(&established.socket) as Arc<dyn std::any::Any + Send + Sync>,
             device: device::end(context, &established)?,
         };
         let welcome = &established.welcome;
         // GPU memory is used through its buffer, also where the CPU could reach it.
-        let pool_start = established.pool.data().filter(|_| !established.pool.is_device());
+        let pool_start =
+            established.pool.data().filter(|_| !device::frames_pool(&established).is_device());
         context.log.info(|| {
             format!(
                 "channel {name}: connected by {} to process {}",
@@ -139,7 +141,7 @@ impl Consumer {
             name,
             established,
             shared,
-            broken: false,
+            broken: LAVA_OK,
             event: None,
             pool_start,
             timeout_ns: 0,
@@ -158,7 +160,7 @@ impl Consumer {
     #[cold]
     pub(super) fn give_up(&mut self, status: lava_status) -> lava_status {
         if status == LAVA_ERROR_PROTOCOL {
-            self.broken = true;
+            self.broken = status;
             self.context
                 .log
                 .warn(|| format!("channel {}: the producer broke the protocol", self.name));
@@ -320,10 +322,10 @@ impl Consumer {
         let lost = self.lost().is_some();
         ConnectionReport {
             transport: established.transport,
-            copies: established.transport.copies(),
+            copies: established.copies,
             state: if self.inlet.closed() {
                 LAVA_CONNECTION_CLOSED
-            } else if lost || self.broken {
+            } else if lost || self.broken != LAVA_OK {
                 LAVA_CONNECTION_LOST
             } else {
                 LAVA_CONNECTION_OPEN
@@ -352,8 +354,9 @@ impl Consumer {
             "capacity": welcome.capacity,
             "queue_length": welcome.queue_length,
             "max_frame_size": welcome.max_frame_size,
-            "memory": self.established.pool.memory().name(),
+            "memory": device::frames_pool(&self.established).memory().name(),
             "sync": device::sync_name(&self.established),
+            "upload": self.established.upload.as_ref().map(Upload::to_json),
             "evidence": self.established.scope.text,
             "connection": report.to_json(),
         })

@@ -38,4 +38,5 @@ pub mod settings;
 pub mod shared;
 mod staging;
 mod survivor;
+mod upload;
 pub mod waiting;

@@ -90,7 +90,7 @@ impl Consumer {
         if self.context.fork.is_child() {
             return Err(LAVA_ERROR_FORKED);
         }
-        if self.broken { Err(LAVA_ERROR_PROTOCOL) } else { Ok(()) }
+        if self.broken == LAVA_OK { Ok(()) } else { Err(self.broken) }
     }
 
     /// The next frame, if there is one.
@@ -219,6 +219,9 @@ impl Consumer {
             frame
         } else {
             let (data, buffer) = self.in_buffer(place.buffer, place.offset, place.size)?;
+            if self.established.upload.is_some() {
+                return self.accept_copied(place, position, origin, &buffer);
+            }
             let on_device = buffer.data().is_none();
             let mut frame = self.frames.take(|_| ());
             frame.cell_mut().start_slot(place.slot, position, data, place.size, origin);

@@ -1,5 +1,6 @@
 //! Which transport a connection gets, and why the others were rejected: pure, so that every case can be tested.
 
+use crate::memory::Memory;
 use crate::scope::{Report, Scope};
 use crate::transport::Transport;
 use crate::wire::wants;
@@ -43,11 +44,22 @@ pub struct Ends<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
     pub transport: Option<Transport>,
+    /// Copies of a frame on its way: the transport's, and the consumer's own to its GPU.
+    pub copies: u32,
     pub reason: String,
     pub rejections: Vec<Rejection>,
 }
 
 impl Wants {
+    /// What follows from the memory that a consumer's options name.
+    pub fn of(memory: Memory) -> Self {
+        match memory {
+            Memory::Auto => Self::Any,
+            Memory::Device => Self::Device,
+            _ => Self::Host,
+        }
+    }
+
     /// From a message; None if it is none of [`wants`].
     pub fn from_number(number: u32) -> Option<Self> {
         match number {
@@ -88,6 +100,7 @@ pub fn choose(ends: &Ends<'_>) -> Route {
             None => {
                 return Route {
                     transport: Some(transport),
+                    copies: copies(transport, ends.consumer_wants),
                     reason: why(transport, ends),
                     rejections,
                 };
@@ -95,17 +108,38 @@ pub fn choose(ends: &Ends<'_>) -> Route {
             Some(reason) => rejections.push(Rejection { transport, reason }),
         }
     }
-    let reason = rejections
-        .iter()
-        .map(|one| format!("{}: {}", one.transport.name(), one.reason))
-        .collect::<Vec<_>>()
-        .join("; ");
-    Route { transport: None, reason: format!("no transport will do: {reason}"), rejections }
+    let reason = refusal(&rejections);
+    Route { transport: None, copies: 0, reason, rejections }
+}
+
+/// What a consumer is told that gets no transport.
+pub fn refusal(rejections: &[Rejection]) -> String {
+    let reasons: Vec<String> =
+        rejections.iter().map(|one| format!("{}: {}", one.transport.name(), one.reason)).collect();
+    format!("no transport will do: {}", reasons.join("; "))
+}
+
+/// Whether the consumer copies each frame to a GPU of its own: the transport ends in host memory.
+pub fn uploads(transport: Transport, consumer_wants: Wants) -> bool {
+    consumer_wants == Wants::Device && matches!(transport, Transport::Shm | Transport::Staged)
+}
+
+/// Copies of a frame on its way.
+pub fn copies(transport: Transport, consumer_wants: Wants) -> u32 {
+    transport.copies() + u32::from(uploads(transport, consumer_wants))
 }
 
 fn why(transport: Transport, ends: &Ends<'_>) -> String {
     let first = ends.scope.summary();
+    let uploads = uploads(transport, ends.consumer_wants);
     match transport {
+        Transport::Shm if uploads => format!(
+            "the pool is host memory, and the consumer copies each frame to its GPU: {first}"
+        ),
+        Transport::Staged if uploads => format!(
+            "{}, so each frame is copied to host memory, and by the consumer to its GPU: {first}",
+            no_gpu(ends)
+        ),
         Transport::Shm => format!("the pool is host memory, and both map it: {first}"),
         Transport::Vulkan => format!("the pool is GPU memory, and both import it: {first}"),
         Transport::Staged => {
@@ -132,9 +166,6 @@ fn impossible(transport: Transport, ends: &Ends<'_>) -> Option<String> {
         Transport::Mpi => Some("this version of lava has no MPI transport".to_owned()),
         _ if !local => Some("the two cannot share memory".to_owned()),
         Transport::Shm if ends.pool_on_device => Some("the pool is GPU memory".to_owned()),
-        Transport::Shm if ends.consumer_wants == Wants::Device => {
-            Some("the consumer wants GPU memory, the pool is host memory".to_owned())
-        }
         Transport::Shm => None,
         _ if !ends.pool_on_device => Some("the pool is host memory".to_owned()),
         Transport::Vulkan if ends.no_import.is_some() || ends.consumer_wants == Wants::Host => {
@@ -144,10 +175,6 @@ fn impossible(transport: Transport, ends: &Ends<'_>) -> Option<String> {
         Transport::Peer => {
             Some("this version of lava does not copy from GPU to GPU on the way".to_owned())
         }
-        Transport::Staged if ends.consumer_wants == Wants::Device => Some(
-            "the consumer wants GPU memory; this version of lava stages to host memory only"
-                .to_owned(),
-        ),
         Transport::Staged => ends.no_staging.map(str::to_owned),
     };
     possible.or_else(|| unwanted(transport, ends))
@@ -161,10 +188,10 @@ fn unwanted(transport: Transport, ends: &Ends<'_>) -> Option<String> {
     if ends.producer_accepts != 0 && ends.producer_accepts & number == 0 {
         return Some(format!("the producer requires {}", Transport::names(ends.producer_accepts)));
     }
-    if transport.copies() > ends.max_copies {
+    let copies = copies(transport, ends.consumer_wants);
+    if copies > ends.max_copies {
         return Some(format!(
-            "it makes {} copies of a frame, the consumer allows {}",
-            transport.copies(),
+            "it makes {copies} copies of a frame, the consumer allows {}",
             ends.max_copies
         ));
     }
@@ -228,7 +255,7 @@ mod tests {
         let mut cases = 0;
         for consumer_accepts in 0..=ALL {
             for producer_accepts in [0, LAVA_TRANSPORT_SHM, LAVA_TRANSPORT_MPI, ALL] {
-                for max_copies in [0, 1, u32::MAX] {
+                for max_copies in [0, 1, 2] {
                     let more = facts.clone();
                     check(&Ends { consumer_accepts, producer_accepts, max_copies, ..more });
                     cases += 1;
@@ -244,14 +271,11 @@ mod tests {
             Some(chosen) => {
                 let accepted = |set: u32| set == 0 || set & chosen.number() != 0;
                 assert!(accepted(ends.consumer_accepts) && accepted(ends.producer_accepts));
-                assert!(chosen.copies() <= ends.max_copies);
+                assert_eq!(route.copies, copies(chosen, ends.consumer_wants));
+                assert!(route.copies <= ends.max_copies);
                 assert_eq!(ends.scope.scope == Scope::Local, chosen != Transport::Mpi);
                 assert_eq!(ends.pool_on_device, chosen != Transport::Shm);
-                let wanted = match chosen {
-                    Transport::Vulkan => ends.consumer_wants != Wants::Host,
-                    _ => ends.consumer_wants != Wants::Device,
-                };
-                assert!(wanted, "{chosen:?} for {:?}", ends.consumer_wants);
+                assert!(chosen != Transport::Vulkan || ends.consumer_wants != Wants::Host);
                 assert!(chosen != Transport::Vulkan || ends.no_import.is_none());
                 assert!(chosen != Transport::Staged || ends.no_staging.is_none());
                 assert_eq!(rejected_before(chosen, ends), route.rejections);
@@ -317,16 +341,25 @@ mod tests {
     }
 
     #[test]
-    fn who_wants_gpu_memory_and_cannot_have_it_is_refused_with_the_reason() {
+    fn who_wants_gpu_memory_and_cannot_import_it_copies_and_every_copy_counts() {
         let scope = report(Scope::Local);
         let host_pool = Ends { consumer_wants: Wants::Device, ..ends(&scope) };
-        let refused = choose(&host_pool);
-        assert_eq!(refused.transport, None);
-        assert!(refused.reason.contains("shm: the consumer wants GPU memory"), "{refused:?}");
-        let other_gpu = Ends { pool_on_device: true, no_import: Some("another GPU"), ..host_pool };
-        let refused = choose(&other_gpu);
-        assert_eq!(refused.transport, None);
-        assert!(refused.reason.contains("another GPU") && refused.reason.contains("staged: "));
+        let other_gpu =
+            Ends { pool_on_device: true, no_import: Some("another GPU"), ..host_pool.clone() };
+        for (ends, transport, copies) in
+            [(&host_pool, Transport::Shm, 1), (&other_gpu, Transport::Staged, 2)]
+        {
+            let route = choose(&Ends { max_copies: copies, ..ends.clone() });
+            assert_eq!((route.transport, route.copies), (Some(transport), copies));
+            assert!(route.reason.contains("to its GPU"), "{}", route.reason);
+            let fewer = choose(&Ends { max_copies: copies - 1, ..ends.clone() });
+            assert_eq!(fewer.transport, None);
+            let words = format!("{}: it makes {copies} copies", transport.name());
+            assert!(fewer.reason.contains(&words), "{}", fewer.reason);
+        }
+        assert!(choose(&other_gpu).reason.contains("another GPU"));
+        let import = Ends { pool_on_device: true, max_copies: 0, ..host_pool };
+        assert_eq!(choose(&import).transport, Some(Transport::Vulkan));
         let required = Ends { consumer_accepts: LAVA_TRANSPORT_VULKAN, ..ends(&scope) };
         let refused = choose(&required).reason;
         assert!(refused.contains("vulkan: the pool is host memory"), "{refused}");

@@ -156,7 +156,7 @@ impl Stats {
         json!({
             "transport": self.transport.name(),
             "reason": self.route.reason,
-            "copies": self.transport.copies(),
+            "copies": self.route.copies,
             "peer_process": self.peer_process,
             "peer": self.peer.to_string(),
             "frames": self.frames.load(Ordering::Relaxed),

@@ -106,8 +106,9 @@ pub struct lava_consumer_options {
     pub max_copies: u32,
     /// Where the producer is; borrowed for the call; NULL: on this host, or wherever its name is found.
     pub producer: *const lava_location,
-    /// `LAVA_MEMORY_*` that received frames are to lie in: `AUTO` as they come, with the fewest copies; `DEVICE` on a GPU;
-    /// any other in host memory.
+    /// `LAVA_MEMORY_*` that received frames are to lie in: `AUTO` as they come, with the fewest copies; `DEVICE` on a GPU:
+    /// where the producer's pool is not memory that this process can import, each frame is copied to it when it is received
+    /// (see `copies` of the connection), and without a GPU it is `LAVA_ERROR_REQUIREMENT`; any other in host memory.
     pub memory: u32,
     /// 0.
     pub reserved: u32,

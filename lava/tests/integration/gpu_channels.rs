@@ -11,7 +11,7 @@ pub(crate) struct Gpu<'a>(&'a Place);
 
 impl<'a> Gpu<'a> {
     /// None, and a line that says so, where there is no Vulkan device.
-    fn find(place: &'a Place) -> Option<Self> {
+    pub(crate) fn find(place: &'a Place) -> Option<Self> {
         let gpu = Self(place);
         let options = BufferOptions::new(64).memory(Memory::Device).require();
         match Buffer::allocate(&gpu.context(), &options) {
@@ -23,16 +23,16 @@ impl<'a> Gpu<'a> {
         }
     }
 
-    fn context(&self) -> Context {
+    pub(crate) fn context(&self) -> Context {
         Context::create(&self.0.options().devices(Devices::All)).unwrap()
     }
 
-    fn producer(&self, options: &ProducerOptions) -> Producer {
+    pub(crate) fn producer(&self, options: &ProducerOptions) -> Producer {
         let options = options.clone().memory(Memory::Device).require_memory();
         Producer::create(&self.context(), "gpu", &options).unwrap()
     }
 
-    fn try_consumer(&self, options: &ConsumerOptions) -> Result<Consumer> {
+    pub(crate) fn try_consumer(&self, options: &ConsumerOptions) -> Result<Consumer> {
         Consumer::open(&self.context(), "gpu", &options.clone().timeout(PATIENCE))
     }
 
@@ -47,7 +47,7 @@ impl<'a> Gpu<'a> {
     }
 }
 
-fn told<'a>(text: &'a str, name: &str) -> &'a str {
+pub(crate) fn told<'a>(text: &'a str, name: &str) -> &'a str {
     let at = text.find(&format!("\"{name}\":")).unwrap_or_else(|| panic!("no {name} in {text}"));
     let rest = &text[at + name.len() + 3..];
     rest[..rest.find([',', '}']).unwrap()].trim_matches('"')
@@ -274,7 +274,7 @@ fn full_channels_of_gpu_memory_keep_their_policy() {
     }
 }
 
-fn refused(result: Result<Consumer>, words: &[&str]) {
+pub(crate) fn refused(result: Result<Consumer>, words: &[&str]) {
     let error = result.map(drop).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Requirement, "{error}");
     for word in words {
@@ -299,7 +299,7 @@ fn what_a_consumer_requires_is_given_or_refused_with_the_reason() {
     refused(open(ConsumerOptions::new().max_copies(0)), &["staged: it makes 1 copies"]);
     refused(
         open(ConsumerOptions::new().memory(Memory::Device)),
-        &["cannot import", "the consumer wants GPU memory"],
+        &["no GPU memory to copy", "Vulkan is off", "staged: ", "the consumer cannot import it"],
     );
 }
 
@@ -318,7 +318,9 @@ fn a_host_pool_is_no_gpu_memory() {
     let vulkan = ConsumerOptions::new().require_transport(Transport::Vulkan);
     refused(gpu.try_consumer(&vulkan), &["vulkan: the pool is host memory"]);
     let device = ConsumerOptions::new().memory(Memory::Device);
-    refused(gpu.try_consumer(&device), &["the consumer wants GPU memory, the pool is host memory"]);
+    refused(gpu.try_consumer(&device.clone().max_copies(0)), &["shm: it makes 1 copies"]);
+    let without = Consumer::open(&off, "gpu", &device.timeout(PATIENCE));
+    refused(without, &["no GPU memory to copy", "Vulkan is off", "the pool is host memory"]);
     let mut consumer = gpu.consumer();
     assert_eq!(consumer.connection().unwrap().transport, Transport::Shm);
     producer.send_bytes(&[3; 5000]).unwrap();

@@ -10,6 +10,7 @@ mod contexts;
 mod devices;
 mod frames;
 mod gpu_channels;
+mod gpu_uploads;
 mod policies;
 mod processes;
 mod sent_buffers;

@@ -3,12 +3,13 @@
 use lava::*;
 
 use crate::gpu_channels;
+use crate::gpu_uploads;
 use crate::support::{PATIENCE, Place, Process, next, pattern};
 
 /// What a child process does.
 type Role = fn(&Context);
 
-const ROLES: [(&str, Role); 9] = [
+const ROLES: [(&str, Role); 12] = [
     ("consume", consume),
     ("produce", produce),
     ("hold", hold),
@@ -18,6 +19,9 @@ const ROLES: [(&str, Role); 9] = [
     ("consume gpu", gpu_channels::consume_by),
     ("produce gpu and stop", gpu_channels::produce_and_stop),
     ("hold gpu", gpu_channels::hold),
+    ("consume copies", gpu_uploads::consume),
+    ("produce for copies and stop", gpu_uploads::produce_and_stop),
+    ("hold copies", gpu_uploads::hold),
 ];
 
 /// The child's beginning, started by `Place::child` only.

@@ -26,7 +26,7 @@ static lava_consumer *open_wanting(const lava_context *context, const char *chan
 }
 
 /* Every other frame is written in place, the others are sent from host memory. */
-static void send_patterns(lava_producer *producer) {
+static void send_patterns(lava_producer *producer, bool on_device) {
     unsigned char *data = malloc(1048576);
     for (uint64_t number = 0; number < ROUNDS * SIZE_COUNT; number++) {
         size_t size = SIZES[number % SIZE_COUNT];
@@ -37,7 +37,7 @@ static void send_patterns(lava_producer *producer) {
         }
         lava_frame *frame;
         OK(lava_producer_loan(producer, size, LONG, &frame));
-        CHECK((lava_frame_data_mut(frame) == NULL) == (size > LAVA_FRAME_INLINE_SIZE));
+        CHECK((lava_frame_data_mut(frame) == NULL) == (on_device && size > LAVA_FRAME_INLINE_SIZE));
         OK(lava_frame_write(frame, 0, data, size));
         EXPECT(lava_frame_write(frame, size, data, 1), LAVA_ERROR_TOO_LARGE);
         OK(lava_producer_send(producer, frame, LONG));
@@ -45,9 +45,9 @@ static void send_patterns(lava_producer *producer) {
     free(data);
 }
 
-static void check_frame(lava_frame *frame, uint64_t number, uint32_t transport) {
+static void check_frame(lava_frame *frame, uint64_t number, uint32_t transport, bool on_device) {
     size_t size = SIZES[number % SIZE_COUNT];
-    bool in_slot = size > LAVA_FRAME_INLINE_SIZE, on_device = transport == LAVA_TRANSPORT_VULKAN;
+    bool in_slot = size > LAVA_FRAME_INLINE_SIZE;
     lava_frame_info info = info_of(frame);
     CHECK(info.size == size && info.transport == transport && info.sequence == number);
     CHECK(!in_slot || (info.memory == LAVA_MEMORY_DEVICE) == on_device);
@@ -67,14 +67,15 @@ static void check_frame(lava_frame *frame, uint64_t number, uint32_t transport) 
     lava_buffer_destroy(buffer);
 }
 
-static void receive_patterns(lava_consumer *consumer, uint32_t transport) {
+static void receive_patterns(lava_consumer *consumer, uint32_t transport, bool on_device) {
     lava_connection_info connection = LAVA_CONNECTION_INFO_INIT;
     OK(lava_consumer_get_connection(consumer, &connection, NULL, &detail));
     CHECK(connection.transport == transport && connection.reason[0] != 0);
-    CHECK(connection.copies == (transport == LAVA_TRANSPORT_STAGED ? 1u : 0u));
+    bool uploaded = on_device && transport != LAVA_TRANSPORT_VULKAN;
+    CHECK(connection.copies == (transport == LAVA_TRANSPORT_STAGED ? 1u : 0u) + (uploaded ? 1u : 0u));
     for (uint64_t number = 0; number < ROUNDS * SIZE_COUNT; number++) {
         lava_frame *frame = receive(consumer);
-        check_frame(frame, number, transport);
+        check_frame(frame, number, transport, on_device);
         OK(lava_frame_release(frame));
     }
     receive_end(consumer);
@@ -82,7 +83,7 @@ static void receive_patterns(lava_consumer *consumer, uint32_t transport) {
 
 void device_frames_producer(const char *channel) {
     sender side = open_device_sender(channel, 1);
-    send_patterns(side.producer);
+    send_patterns(side.producer, true);
     close_sender(side);
 }
 
@@ -90,7 +91,7 @@ void device_frames_consumer(const char *channel) {
     receiver side;
     side.context = new_device_context();
     side.consumer = new_consumer(side.context, channel);
-    receive_patterns(side.consumer, LAVA_TRANSPORT_VULKAN);
+    receive_patterns(side.consumer, LAVA_TRANSPORT_VULKAN, true);
     close_receiver(side);
 }
 
@@ -100,7 +101,7 @@ void device_staged_consumer(const char *channel) {
     receiver side;
     side.context = new_device_context();
     side.consumer = open_wanting(side.context, channel, LAVA_MEMORY_STANDARD);
-    receive_patterns(side.consumer, LAVA_TRANSPORT_STAGED);
+    receive_patterns(side.consumer, LAVA_TRANSPORT_STAGED, false);
     close_receiver(side);
 }
 
@@ -119,13 +120,13 @@ void device_no_vulkan_consumer(const char *channel) {
     for (uint32_t at = 0; !found && lava_consumer_get_rejection(side.consumer, at, &rejection, &detail) == LAVA_OK; at++)
         found = rejection.transport == LAVA_TRANSPORT_VULKAN;
     CHECK(found && strstr(rejection.reason, "Vulkan") != NULL);
-    receive_patterns(side.consumer, LAVA_TRANSPORT_STAGED);
+    receive_patterns(side.consumer, LAVA_TRANSPORT_STAGED, false);
     close_receiver(side);
 }
 
 void device_both_producer(const char *channel) {
     sender side = open_device_sender(channel, 2);
-    send_patterns(side.producer);
+    send_patterns(side.producer, true);
     close_sender(side);
 }
 
@@ -136,8 +137,8 @@ void device_both_consumer(const char *channel) {
     lava_consumer *second = open_wanting(side.context, channel, LAVA_MEMORY_PINNED);
     for (uint64_t number = 0; number < ROUNDS * SIZE_COUNT; number++) {
         lava_frame *first = receive(side.consumer), *other = receive(second);
-        check_frame(first, number, LAVA_TRANSPORT_VULKAN);
-        check_frame(other, number, LAVA_TRANSPORT_STAGED);
+        check_frame(first, number, LAVA_TRANSPORT_VULKAN, true);
+        check_frame(other, number, LAVA_TRANSPORT_STAGED, false);
         OK(lava_frame_release(first));
         OK(lava_frame_release(other));
     }
@@ -152,20 +153,41 @@ void device_wanted_producer(const char *channel) {
     side.context = new_device_context();
     side.producer = new_producer(side.context, channel, NULL);
     OK(lava_producer_wait_consumers(side.producer, 1, LONG, &detail));
-    send_number(side.producer, 1);
+    send_patterns(side.producer, false);
     close_sender(side);
 }
 
 void device_wanted_consumer(const char *channel) {
     receiver side;
     side.context = new_device_context();
-    lava_consumer_options options = LAVA_CONSUMER_OPTIONS_INIT;
-    options.memory = LAVA_MEMORY_DEVICE;
-    EXPECT(lava_consumer_create(side.context, channel, &options, &side.consumer, &detail), LAVA_ERROR_REQUIREMENT);
-    CHECK(side.consumer == NULL && strstr(detail.message, "host memory") != NULL);
-    side.consumer = new_consumer(side.context, channel);
-    receive_number(side.consumer, 1, 0);
-    receive_end(side.consumer);
+    lava_consumer_options wanted = LAVA_CONSUMER_OPTIONS_INIT;
+    wanted.memory = LAVA_MEMORY_DEVICE;
+    lava_consumer_options uncopied = wanted;
+    uncopied.flags = LAVA_CONSUMER_LIMIT_COPIES;
+    EXPECT(lava_consumer_create(side.context, channel, &uncopied, &side.consumer, &detail), LAVA_ERROR_REQUIREMENT);
+    CHECK(side.consumer == NULL && strstr(detail.message, "shm: it makes 1 copies") != NULL);
+    lava_context_options off = LAVA_CONTEXT_OPTIONS_INIT;
+    off.vulkan_devices = LAVA_VULKAN_OFF;
+    lava_context *without;
+    OK(lava_context_create(&off, &without, &detail));
+    EXPECT(lava_consumer_create(without, channel, &wanted, &side.consumer, &detail), LAVA_ERROR_REQUIREMENT);
+    CHECK(side.consumer == NULL && strstr(detail.message, "Vulkan is off") != NULL);
+    lava_context_destroy(without);
+    side.consumer = open_wanting(side.context, channel, LAVA_MEMORY_DEVICE);
+    receive_patterns(side.consumer, LAVA_TRANSPORT_SHM, true);
+    close_receiver(side);
+}
+
+void device_wanted_staged_producer(const char *channel) { device_frames_producer(channel); }
+
+void device_wanted_staged_consumer(const char *channel) {
+    receiver side;
+    side.context = new_device_context();
+    lava_consumer_options wanted = LAVA_CONSUMER_OPTIONS_INIT;
+    wanted.memory = LAVA_MEMORY_DEVICE;
+    wanted.require_transports = LAVA_TRANSPORT_STAGED;
+    OK(lava_consumer_create(side.context, channel, &wanted, &side.consumer, &detail));
+    receive_patterns(side.consumer, LAVA_TRANSPORT_STAGED, true);
     close_receiver(side);
 }
 

@@ -15,7 +15,7 @@
     X(require) X(describe) X(list_channels) X(scope) \
     X(two_contexts) X(same_process) X(ping_pong) X(stream) X(forked) \
     X(device_buffer) X(device_import) X(device_frames) X(device_staged) X(device_no_vulkan) X(device_both) \
-    X(device_wanted) X(device_after_producer) X(device_fallback)
+    X(device_wanted) X(device_wanted_staged) X(device_after_producer) X(device_fallback)
 
 #define DECLARE(name) \
     void name##_producer(const char *channel); \

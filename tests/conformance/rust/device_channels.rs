@@ -30,7 +30,7 @@ fn open_wanting(context: &Context, channel: &str, memory: Memory) -> Consumer {
 }
 
 /// Every other frame is written in place, the others are sent from host memory.
-fn send_patterns(producer: &mut Producer) {
+fn send_patterns(producer: &mut Producer, on_device: bool) {
     for number in 0..COUNT {
         let data = filled(number, size_of_frame(number));
         if number % 2 == 0 {
@@ -39,16 +39,16 @@ fn send_patterns(producer: &mut Producer) {
             continue;
         }
         let mut loan = producer.loan_timeout(data.len(), LONG).expect("loan").expect("a slot");
-        assert_eq!(loan.bytes_mut().is_err(), data.len() > INLINE);
+        assert_eq!(loan.bytes_mut().is_err(), on_device && data.len() > INLINE);
         loan.write_at(0, &data).expect("inside the loan");
         assert_fails(loan.write_at(data.len(), &[1_u8]), ErrorKind::TooLarge);
         producer.send_timeout(loan, LONG).expect("send");
     }
 }
 
-fn check_frame(frame: &Frame, number: u64, transport: Transport) {
+fn check_frame(frame: &Frame, number: u64, transport: Transport, on_device: bool) {
     let size = size_of_frame(number);
-    let (in_slot, on_device) = (size > INLINE, transport == Transport::Vulkan);
+    let in_slot = size > INLINE;
     let info = frame.info();
     assert_eq!((info.sequence, info.transport), (number, Some(transport)));
     assert!(!in_slot || (info.memory == Memory::Device) == on_device);
@@ -65,12 +65,13 @@ fn check_frame(frame: &Frame, number: u64, transport: Transport) {
     }
 }
 
-fn receive_patterns(consumer: &mut Consumer, transport: Transport) {
+fn receive_patterns(consumer: &mut Consumer, transport: Transport, on_device: bool) {
     let connection = consumer.connection().expect("connection");
-    let copies = u32::from(transport == Transport::Staged);
+    let uploaded = on_device && transport != Transport::Vulkan;
+    let copies = u32::from(transport == Transport::Staged) + u32::from(uploaded);
     assert_eq!((connection.transport, connection.copies), (transport, copies));
     assert!(!connection.reason.is_empty());
-    (0..COUNT).for_each(|number| check_frame(&receive(consumer), number, transport));
+    (0..COUNT).for_each(|number| check_frame(&receive(consumer), number, transport, on_device));
     receive_end(consumer);
 }
 
@@ -79,12 +80,12 @@ pub(crate) mod device_frames {
 
     pub(crate) fn producer(channel: &str) {
         let (_context, mut producer) = open_device_producer(channel, 1);
-        send_patterns(&mut producer);
+        send_patterns(&mut producer, true);
     }
 
     pub(crate) fn consumer(channel: &str) {
         let context = device_context();
-        receive_patterns(&mut crate::common::consumer(&context, channel), Transport::Vulkan);
+        receive_patterns(&mut crate::common::consumer(&context, channel), Transport::Vulkan, true);
     }
 }
 
@@ -98,7 +99,7 @@ pub(crate) mod device_staged {
     pub(crate) fn consumer(channel: &str) {
         let context = device_context();
         let mut consumer = open_wanting(&context, channel, Memory::Standard);
-        receive_patterns(&mut consumer, Transport::Staged);
+        receive_patterns(&mut consumer, Transport::Staged, false);
     }
 }
 
@@ -118,7 +119,7 @@ pub(crate) mod device_no_vulkan {
         let rejections = consumer.connection().expect("connection").rejections;
         let rejected = rejections.iter().find(|one| one.transport == Transport::Vulkan);
         assert!(rejected.is_some_and(|one| one.reason.contains("Vulkan")), "{rejections:?}");
-        receive_patterns(&mut consumer, Transport::Staged);
+        receive_patterns(&mut consumer, Transport::Staged, false);
     }
 }
 
@@ -127,7 +128,7 @@ pub(crate) mod device_both {
 
     pub(crate) fn producer(channel: &str) {
         let (_context, mut producer) = open_device_producer(channel, 2);
-        send_patterns(&mut producer);
+        send_patterns(&mut producer, true);
     }
 
     pub(crate) fn consumer(channel: &str) {
@@ -136,8 +137,8 @@ pub(crate) mod device_both {
         let mut second = open_wanting(&context, channel, Memory::Pinned);
         for number in 0..COUNT {
             let (on_device, on_host) = (receive(&mut first), receive(&mut second));
-            check_frame(&on_device, number, Transport::Vulkan);
-            check_frame(&on_host, number, Transport::Staged);
+            check_frame(&on_device, number, Transport::Vulkan, true);
+            check_frame(&on_host, number, Transport::Staged, false);
         }
         receive_end(&mut first);
         receive_end(&mut second);
@@ -151,18 +152,38 @@ pub(crate) mod device_wanted {
         let context = device_context();
         let mut producer = crate::common::producer(&context, channel, &ProducerOptions::new());
         assert_eq!(producer.wait_consumers(1, LONG).expect("wait"), Outcome::Done);
-        send_number(&mut producer, 1);
+        send_patterns(&mut producer, false);
     }
 
     pub(crate) fn consumer(channel: &str) {
         let context = device_context();
         let options = ConsumerOptions::new().memory(Memory::Device);
-        let refused = Consumer::open(&context, channel, &options);
+        let refused = Consumer::open(&context, channel, &options.clone().max_copies(0));
         let message = assert_fails(refused, ErrorKind::Requirement);
-        assert!(message.contains("host memory"), "{message}");
-        let mut consumer = crate::common::consumer(&context, channel);
-        receive_number(&mut consumer, 1, 0);
-        receive_end(&mut consumer);
+        assert!(message.contains("shm: it makes 1 copies"), "{message}");
+        let without = ContextOptions::new().devices(Devices::Off);
+        let without = Context::create(&without).expect("context");
+        let refused = Consumer::open(&without, channel, &options);
+        let message = assert_fails(refused, ErrorKind::Requirement);
+        assert!(message.contains("Vulkan is off"), "{message}");
+        let mut consumer = Consumer::open(&context, channel, &options).expect("consumer");
+        receive_patterns(&mut consumer, Transport::Shm, true);
+    }
+}
+
+pub(crate) mod device_wanted_staged {
+    use super::*;
+
+    pub(crate) fn producer(channel: &str) {
+        device_frames::producer(channel);
+    }
+
+    pub(crate) fn consumer(channel: &str) {
+        let context = device_context();
+        let options = ConsumerOptions::new().memory(Memory::Device);
+        let options = options.require_transport(Transport::Staged);
+        let mut consumer = Consumer::open(&context, channel, &options).expect("consumer");
+        receive_patterns(&mut consumer, Transport::Staged, true);
     }
 }
 

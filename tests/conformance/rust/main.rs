@@ -44,7 +44,8 @@ scenarios! {
         forked;
     connecting: consumer_first consumers_max name_rules name_clash two_contexts same_process ping_pong;
     devices: device_buffer device_import;
-    device_channels: device_frames device_staged device_no_vulkan device_both device_wanted device_after_producer
+    device_channels: device_frames device_staged device_no_vulkan device_both device_wanted
+        device_wanted_staged device_after_producer
         device_fallback;
     telling: require describe list_channels scope;
 }

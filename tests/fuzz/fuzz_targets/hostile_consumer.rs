@@ -35,6 +35,7 @@ fn connection(policy: u32) -> (Connection, Hostile) {
         transport: Transport::Shm,
         route: Route {
             transport: Some(Transport::Shm),
+            copies: 0,
             reason: String::new(),
             rejections: Vec::new(),
         },
