@@ -318,6 +318,7 @@ mod tests {
             assert_eq!(frame.cell().wait_ready(1000), Err(LAVA_TIMED_OUT));
             work.signal(2).unwrap();
             assert_eq!(frame.cell().wait_ready(SECOND), Ok(()));
+            frame.release();
         } else {
             assert_eq!(producer.send(loan, 0), Err(LAVA_WOULD_BLOCK));
             assert_eq!(producer.send(loan, 1_000_000), Err(LAVA_TIMED_OUT), "still the caller's");
@@ -327,6 +328,7 @@ mod tests {
             let frame = consumer.receive(SECOND).unwrap();
             assert_eq!(frame.cell().ready().value, 0);
             assert_eq!(frame.cell().wait_ready(0), Ok(()));
+            frame.release();
         }
     }
 
@@ -346,6 +348,7 @@ mod tests {
         let frame = staged.receive(SECOND).unwrap();
         assert_eq!((frame.cell().ready_value(), frame.cell().wait_ready(0)), (0, Ok(())));
         assert!(!frame.cell().data().is_null());
+        frame.release();
     }
 
     #[test]
@@ -361,8 +364,9 @@ mod tests {
         for sequence in 0..3 {
             let frame = direct.receive(SECOND).unwrap();
             assert_eq!(frame.cell().info().sequence, sequence);
+            frame.release();
         }
-        assert!(staged.receive(SECOND).is_ok(), "what was copied before");
+        staged.receive(SECOND).expect("what was copied before").release();
         assert_eq!(staged.receive(SECOND).unwrap_err(), LAVA_ERROR_PEER_LOST);
         let error = open(&place, Allowed::Off).unwrap_err();
         assert_eq!(error.status, LAVA_ERROR_REQUIREMENT);

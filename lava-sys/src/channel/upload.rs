@@ -156,6 +156,7 @@ mod tests {
         assert_eq!(consumer.connection().state, LAVA_CONNECTION_LOST);
         let (buffer, at) = held.cell().buffer().unwrap();
         assert!(buffer.size() >= at + SIZE as u64, "what was received before stays");
+        held.release();
         while producer.connection_count() > 0 {
             std::thread::yield_now();
         }
