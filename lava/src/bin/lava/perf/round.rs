@@ -110,3 +110,19 @@ fn look_up(deadline: &mut Option<Instant>) -> Result<(), Failure> {
     }
     Ok(())
 }
+
+/// Times a call again and again.
+pub fn repeat(
+    clock: &Clock,
+    time: Duration,
+    mut call: impl FnMut() -> Result<(), Failure>,
+) -> Result<Round, Failure> {
+    call()?;
+    let mut stopwatch = Stopwatch::start(clock, time);
+    loop {
+        call()?;
+        if !stopwatch.lap() {
+            return Ok(stopwatch.finish(1));
+        }
+    }
+}

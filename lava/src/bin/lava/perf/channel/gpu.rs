@@ -9,7 +9,7 @@ use lava::{
 use rustix::time::{ClockId, clock_gettime};
 
 use super::super::clock::Clock;
-use super::super::round::{PATIENCE, Round, Stopwatch};
+use super::super::round::{PATIENCE, Round, repeat};
 use super::{Here, Seen, Setup, There};
 use crate::failure::Failure;
 use crate::gpu::queue::Queue;
@@ -128,22 +128,6 @@ pub(super) fn measure_signal(
 ) -> Result<Round, Failure> {
     let queue = here.gpu.queue()?;
     repeat(clock, time, || queue.signal_and_wait())
-}
-
-/// Times a call again and again.
-fn repeat(
-    clock: &Clock,
-    time: Duration,
-    mut call: impl FnMut() -> Result<(), Failure>,
-) -> Result<Round, Failure> {
-    call()?;
-    let mut stopwatch = Stopwatch::start(clock, time);
-    loop {
-        call()?;
-        if !stopwatch.lap() {
-            return Ok(stopwatch.finish(1));
-        }
-    }
 }
 
 pub(super) fn measure_frame(

@@ -6,7 +6,7 @@ use lava::{Buffer, BufferOptions, Context, Memory};
 
 use super::super::channel::Waiting;
 use super::super::clock::Clock;
-use super::super::round::{Round, Stopwatch};
+use super::super::round::{Round, repeat};
 use super::super::row::{Bound, Head, Measured};
 use super::super::touch;
 use super::{Plan, Results, compare};
@@ -15,22 +15,6 @@ use crate::gpu::cuda::{Cuda, DeviceMemory, PinnedMemory};
 use crate::gpu::queue::Queue;
 
 type NoCuda = String;
-
-/// Times a call again and again.
-fn repeat(
-    clock: &Clock,
-    time: Duration,
-    mut call: impl FnMut() -> Result<(), Failure>,
-) -> Result<Round, Failure> {
-    call()?;
-    let mut stopwatch = Stopwatch::start(clock, time);
-    loop {
-        call()?;
-        if !stopwatch.lap() {
-            return Ok(stopwatch.finish(1));
-        }
-    }
-}
 
 fn buffer(plan: &Plan, context: &Context, size: usize, memory: Memory) -> Result<Buffer, Failure> {
     let options = BufferOptions::new(size as u64).memory(memory).device(plan.device.uuid);

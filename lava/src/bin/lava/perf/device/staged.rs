@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::super::channel::{Exchange, GpuSetup, Setup};
 use super::super::clock::Clock;
-use super::super::round::{Round, Stopwatch};
+use super::super::round::{Round, repeat};
 use super::super::row::{Bound, Head, Measured};
 use super::super::session::Session;
 use super::super::touch;
@@ -73,15 +73,7 @@ impl Yard<'_> {
         let Some((from, to)) = &mut self.ends else {
             return session.exchange(Exchange::ReadLocal { size }, time).map(|(round, _)| round);
         };
-        from.download(to)?;
-        let mut stopwatch = Stopwatch::start(&self.clock, time);
-        loop {
-            from.download(to)?;
-            if !stopwatch.lap() {
-                break;
-            }
-        }
-        let mut round = stopwatch.finish(1);
+        let mut round = repeat(&self.clock, time, || Ok(from.download(to)?))?;
         round.samples = vec![(round.elapsed / round.messages as f64) as f32];
         Ok(round)
     }
