@@ -251,7 +251,9 @@ fn false_alarms(place: &Place) -> Played {
         peer.own.set(raw::CONSUMER_WAKE, random.next());
         peer.follow(random.below(4));
     }
-    bystanders.go_on();
+    bystanders.go_on_while(|| {
+        peer.follow(1);
+    });
     drop(peer);
     bystanders.are_alone();
     bystanders.end();
@@ -292,7 +294,9 @@ fn messages(place: &Place) -> Played {
             peer.own.set(raw::CONSUMER_ALARM, alarm << 32);
             peer.follow(10);
         }
-        bystanders.go_on();
+        bystanders.go_on_while(|| {
+            peer.follow(1);
+        });
     }
     bystanders.are_alone();
     bystanders.end();

@@ -28,12 +28,14 @@ cc -std=c11 -o "$work/control" tests/stages/validation/control.c -lvulkan 2>"$wo
     skip "no Vulkan headers (Debian: libvulkan-dev)"
 "$work/control" 2>>"$work/control.log" || skip "no Vulkan device: $(tail -1 "$work/control.log")"
 
-# Left out is one message: the layer takes a signal by the host that has happened for one that is pending.
+# Left out: the layer takes a signal by the host that has happened for one that is pending; and on a
+# machine with few processors its own thread may be late with what has ended, of which it says itself that it is most
+# likely a fault of its own.
 cat >"$work/vk_layer_settings.txt" <<SETTINGS
 khronos_validation.debug_action = VK_DBG_LAYER_ACTION_LOG_MSG,VK_DBG_LAYER_ACTION_BREAK
 khronos_validation.report_flags = error,warn
 khronos_validation.enables = VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT
-khronos_validation.message_id_filter = VUID-VkSemaphoreSignalInfo-value-03259
+khronos_validation.message_id_filter = VUID-VkSemaphoreSignalInfo-value-03259,UNASSIGNED-VkSemaphore-state-timeout,UNASSIGNED-VkFence-state-timeout,UNASSIGNED-VkQueue-state-timeout
 SETTINGS
 export VK_LAYER_SETTINGS_PATH=$work VK_INSTANCE_LAYERS=VK_LAYER_KHRONOS_validation
 

@@ -56,8 +56,14 @@ impl Bystanders {
 
     /// Waits until more frames have been received.
     pub(crate) fn go_on(&self) {
+        self.go_on_while(|| ());
+    }
+
+    /// The same beside a peer that stays connected: `step` must let it receive, or its full queue stops the producer.
+    pub(crate) fn go_on_while(&self, mut step: impl FnMut()) {
         let before = self.counts.received.load(Ordering::SeqCst);
         eventually("the honest consumer receives", || {
+            step();
             self.counts.received.load(Ordering::SeqCst) > before + 20
         });
     }
