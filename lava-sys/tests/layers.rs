@@ -10,7 +10,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 const ALLOWED: &[(&str, &[&str])] = &[
     ("abi", &["channel", "transport", "interop", "memory", "scope", "error", "log", "wire"]),
     ("channel", &["transport", "memory", "scope", "os", "wire", "error", "log", "sync"]),
-    ("transport", &["memory", "os", "wire", "error", "log", "sync"]),
+    ("transport", &["memory", "scope", "os", "wire", "error", "log", "sync"]),
     ("interop", &["memory", "os", "error", "log"]),
     ("memory", &["scope", "os", "wire", "error", "log", "sync"]),
     ("scope", &["os", "error", "log"]),
@@ -32,7 +32,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("libc", &["os/", "error.rs"]),
     ("rustix", &["os/", "error.rs"]),
     ("ash", &["memory/vulkan"]),
-    ("libloading", &["interop/", "memory/vulkan"]),
+    ("libloading", &["interop/", "memory/vulkan", "transport/mpi"]),
     ("no_mangle", &["abi/"]),
 ];
 

@@ -10,6 +10,8 @@ mod device_frame;
 pub mod event;
 pub mod frame;
 pub mod metadata;
+#[allow(dead_code, reason = "the engine that uses it is being built")]
+pub mod mpi;
 pub mod ready;
 pub mod ring;
 pub mod shm;
