@@ -4,12 +4,14 @@ use lava::*;
 
 use crate::gpu_channels;
 use crate::gpu_uploads;
+use crate::gpu_work;
 use crate::support::{PATIENCE, Place, Process, next, pattern};
+use crate::two_gpus;
 
 /// What a child process does.
 type Role = fn(&Context);
 
-const ROLES: [(&str, Role); 12] = [
+const ROLES: [(&str, Role); 14] = [
     ("consume", consume),
     ("produce", produce),
     ("hold", hold),
@@ -22,6 +24,8 @@ const ROLES: [(&str, Role); 12] = [
     ("consume copies", gpu_uploads::consume),
     ("produce for copies and stop", gpu_uploads::produce_and_stop),
     ("hold copies", gpu_uploads::hold),
+    ("produce gpu and never finish", gpu_work::produce_and_never_finish),
+    ("consume on the other gpu", two_gpus::consume_on_the_other),
 ];
 
 /// The child's beginning, started by `Place::child` only.

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::ptr;
 
 use super::library::Library;
-use super::raw::{Context, DeviceNumber, Stream};
+use super::raw::{Context, DeviceNumber};
 use crate::error::{Error, Result};
 use crate::memory::vulkan;
 use crate::os::fork::ForkGuard;
@@ -67,17 +67,6 @@ impl Device {
         let code = unsafe { (self.library.functions.push)(self.context) };
         self.library.check(code, || "entering the primary CUDA context")?;
         Ok(Entered { library: &self.library, of_this_thread: PhantomData })
-    }
-
-    /// Waits on the host until all that is in `stream` has been done.
-    ///
-    /// # Safety
-    /// `stream` is a stream of this device's primary context, or one of CUDA's constants.
-    pub unsafe fn synchronize(&self, stream: Stream) -> Result<()> {
-        let entered = self.enter()?;
-        // SAFETY: the caller's promise.
-        let code = unsafe { (entered.library.functions.synchronize)(stream) };
-        entered.library.check(code, || "waiting for a CUDA stream")
     }
 }
 

@@ -4,8 +4,6 @@
 //! itself ([`Attached`](crate::memory::Attached)): a GPU's primary context in its device, an import in its buffer or
 //! timeline; each ends with what it was made of.
 
-#![allow(dead_code, reason = "waiting for a stream on the host has no function in the C ABI yet")]
-
 mod descriptor;
 mod device;
 mod library;

@@ -156,7 +156,6 @@ functions! {
     wait: "cuWaitExternalSemaphoresAsync" (*const ExternalSemaphore, *const TimelineValue, c_uint, Stream);
     signal: "cuSignalExternalSemaphoresAsync" (*const ExternalSemaphore, *const TimelineValue, c_uint, Stream);
     destroy_semaphore: "cuDestroyExternalSemaphore" (ExternalSemaphore);
-    synchronize: "cuStreamSynchronize" (Stream);
     register_host: "cuMemHostRegister_v2" (*mut c_void, usize, c_uint);
     host_pointer: "cuMemHostGetDevicePointer_v2" (*mut Pointer, *mut c_void, c_uint);
     unregister_host: "cuMemHostUnregister" (*mut c_void);

@@ -54,15 +54,6 @@ impl View {
     pub fn context(&self) -> Context {
         self.device.context()
     }
-
-    /// Waits on the host until all that is in `stream` has been done.
-    ///
-    /// # Safety
-    /// `stream` is a stream of the GPU's primary context, or one of CUDA's constants.
-    pub unsafe fn synchronize(&self, stream: Stream) -> Result<()> {
-        // SAFETY: the caller's promise.
-        unsafe { self.device.synchronize(stream) }
-    }
 }
 
 /// What CUDA has of a buffer.

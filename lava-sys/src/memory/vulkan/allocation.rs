@@ -8,6 +8,7 @@ use std::sync::Arc;
 use ash::vk::{self, Handle as _};
 
 use super::device::Device;
+use super::driver;
 use super::failure::{failed, out_of_memory};
 use super::gpus::uuid_text;
 use super::import;
@@ -102,7 +103,7 @@ impl Allocation {
             info = info.push_next(&mut dedicated);
         }
         // SAFETY: the chain lives for the call; type and size are the requirements'.
-        made.memory = unsafe { device.raw.allocate_memory(&info, None) }
+        made.memory = unsafe { device.allocate_memory(&info) }
             .map_err(|result| out_of_memory(result, size, heap_of(device, memory_type)))?;
         made.bind()?;
         Ok(made)
@@ -126,7 +127,7 @@ impl Allocation {
                 info = info.push_next(&mut dedicated);
             }
             // SAFETY: the chain lives for the call; numbers and descriptor were checked.
-            unsafe { device.raw.allocate_memory(&info, None) }
+            unsafe { device.allocate_memory(&info) }
         })?;
         made.memory = memory;
         made.source = Some(source);
@@ -180,7 +181,7 @@ impl Allocation {
             .host_pointer(start.as_ptr().cast());
         let allocate = made.allocate_info().push_next(&mut import);
         // SAFETY: the chain lives for the call; type, address and size were checked.
-        made.memory = unsafe { device.raw.allocate_memory(&allocate, None) }.map_err(|result| {
+        made.memory = unsafe { device.allocate_memory(&allocate) }.map_err(|result| {
             failed(result, format!("importing {} of host memory", Bytes(size)))
         })?;
         made.bind()?;
@@ -198,6 +199,7 @@ impl Allocation {
             Error::new(LAVA_ERROR_UNSUPPORTED, "this device memory was not made to be shared")
         })?;
         let info = vk::MemoryGetFdInfoKHR::default().memory(self.memory).handle_type(OPAQUE_FD);
+        let _order = driver::among_others();
         // SAFETY: allocated with this handle type.
         import::exported(unsafe { functions.get_memory_fd(&info) }, "device memory")
     }
@@ -307,6 +309,7 @@ impl Allocation {
     /// Joins buffer and memory, and maps them if the recipe says so.
     fn bind(&mut self) -> Result<()> {
         let (device, memory) = (&self.device.raw, self.memory);
+        let _order = driver::among_others();
         // SAFETY: both are of this device, fit each other, and are not joined yet.
         unsafe { device.bind_buffer_memory(self.buffer, memory, 0) }
             .map_err(|result| failed(result, "binding a buffer to its memory"))?;
@@ -332,6 +335,7 @@ impl Drop for Allocation {
     fn drop(&mut self) {
         // What a device that hangs may still write to is never given back.
         if !self.device.is_child() && !self.device.transfer.hangs(&self.device) {
+            let _order = driver::among_others();
             // SAFETY: nobody else has them, and no work with them is under way; null handles are ignored.
             unsafe {
                 self.device.raw.destroy_buffer(self.buffer, None);

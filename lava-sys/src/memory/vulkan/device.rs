@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use ash::vk::{self, Handle as _};
 
+use super::driver;
 use super::failure::failed;
 use super::info::{self, DeviceInfo, Heap, Sharing};
 use super::instance::Instance;
@@ -82,11 +83,13 @@ impl Device {
             .queue_create_infos(&queue)
             .enabled_extension_names(&names)
             .push_next(&mut timeline);
+        let order = driver::alone();
         // SAFETY: the extensions and the feature were found by info::ask; all pointers live for the call.
         let raw = unsafe { instance.raw.create_device(physical, &create, None) }
             .map_err(|result| failed(result, format!("opening device {}", info.name)))?;
         // SAFETY: the family has this queue.
         let queue = unsafe { raw.get_device_queue(family, 0) };
+        drop(order);
         Ok(Self::assemble(instance, physical, raw, info, (family, queue_count, queue), true))
     }
 
@@ -206,6 +209,19 @@ impl Device {
             .map_err(|result| failed(result, format!("submitting work to {}", self.info.name)))
     }
 
+    /// `vkAllocateMemory`, in its order among the driver's calls.
+    ///
+    /// # Safety
+    /// As for Vulkan's.
+    pub(super) unsafe fn allocate_memory(
+        &self,
+        info: &vk::MemoryAllocateInfo<'_>,
+    ) -> ash::prelude::VkResult<vk::DeviceMemory> {
+        let _order = driver::among_others();
+        // SAFETY: the caller's promise.
+        unsafe { self.raw.allocate_memory(info, None) }
+    }
+
     /// The memory type for `kind` among `allowed` (a bit for each), as requirements give them.
     pub(super) fn memory_type(&self, allowed: u32, kind: Kind) -> Option<u32> {
         memory_types::choose(self.memory_types(), allowed, kind, self.info.kind)
@@ -227,6 +243,7 @@ impl Drop for Device {
         if self.is_child() {
             return;
         }
+        let _order = driver::alone();
         // SAFETY: nobody else has the device any more.
         let idle = unsafe { self.transfer.destroy(&self.raw) };
         if !idle {

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use ash::vk::{self, Handle as _};
 
+use super::driver;
 use super::failure::{failed, no_device};
 use super::settings::ApplicationDevice;
 use crate::error::{Error, Result};
@@ -71,8 +72,10 @@ impl Instance {
             .engine_name(c"lava")
             .api_version(VERSION);
         let info = vk::InstanceCreateInfo::default().application_info(&application);
+        let order = driver::alone();
         // SAFETY: `info` is complete and lives for the call.
         let raw = unsafe { entry.create_instance(&info, None) }.map_err(no_driver)?;
+        drop(order);
         Ok(Arc::new(Self { raw, own: true, fork: ForkGuard::new()? }))
     }
 
@@ -111,6 +114,8 @@ impl Instance {
 
     pub(super) fn physical_devices(&self) -> Result<Vec<vk::PhysicalDevice>> {
         self.check_fork()?;
+        // The first time, the driver opens its devices.
+        let _order = driver::alone();
         // SAFETY: the instance lives.
         unsafe { self.raw.enumerate_physical_devices() }
             .map_err(|result| failed(result, "listing the Vulkan devices"))
@@ -126,6 +131,7 @@ impl fmt::Debug for Instance {
 impl Drop for Instance {
     fn drop(&mut self) {
         if self.own && !self.is_child() {
+            let _order = driver::alone();
             // SAFETY: devices hold an Arc of this, so all are destroyed.
             unsafe { self.raw.destroy_instance(None) };
         }

@@ -7,6 +7,7 @@ mod allocation;
 #[cfg(test)]
 mod application_tests;
 mod device;
+mod driver;
 mod failure;
 mod gpus;
 mod import;

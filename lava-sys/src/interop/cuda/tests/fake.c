@@ -239,10 +239,6 @@ int cuDestroyExternalSemaphore(void *semaphore) {
     live--;
     return called("cuDestroyExternalSemaphore", " %p", semaphore);
 }
-int cuStreamSynchronize(void *stream) {
-    if (no_context()) return INVALID_CONTEXT;
-    return called("synchronize", " %p", stream);
-}
 int cuMemHostRegister_v2(void *start, size_t size, unsigned int flags) {
     if (no_context()) return INVALID_CONTEXT;
     (void)start;

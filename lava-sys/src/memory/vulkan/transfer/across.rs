@@ -6,6 +6,7 @@
 use ash::vk;
 
 use super::super::device::Device;
+use super::super::driver;
 use super::commands::Range;
 use super::lane::{CHUNK, Lane, SLOTS};
 use super::shared::{SharedRing, pages};
@@ -112,6 +113,7 @@ pub(super) fn one_ring(from: &mut End<'_>, to: &mut End<'_>) -> Option<Ring> {
     let guest = SharedRing::new(to.device, home.pages()).ok()?;
     let ring = Ring { from: home.buffer, to: guest.buffer, between: None };
     if let Some(old) = to.lane.guest.replace(guest) {
+        let _order = driver::among_others();
         // SAFETY: the lane is idle, and the import is its own.
         unsafe { old.destroy(&to.device.raw) };
     }

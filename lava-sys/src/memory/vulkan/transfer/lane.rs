@@ -7,6 +7,7 @@
 use ash::vk;
 
 use super::super::device::Device;
+use super::super::driver;
 use super::super::failure::failed;
 use super::super::memory_types::Kind;
 use super::commands::Commands;
@@ -67,6 +68,7 @@ impl Lane {
         match lane.make(device) {
             Ok(()) => Ok(lane),
             Err(error) => {
+                let _order = driver::among_others();
                 // SAFETY: nothing has been submitted.
                 unsafe { lane.destroy(&device.raw) };
                 Err(error)
@@ -162,7 +164,7 @@ impl Lane {
     }
 
     /// # Safety
-    /// The lane is idle and nobody uses it afterwards.
+    /// The lane is idle and nobody uses it afterwards. The caller holds the driver's order.
     pub(super) unsafe fn destroy(&mut self, raw: &ash::Device) {
         // SAFETY: the caller's promise; null handles are allowed.
         unsafe {

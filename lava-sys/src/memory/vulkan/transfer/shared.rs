@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ash::vk::{self, Handle as _};
 
 use super::super::device::Device;
+use super::super::driver;
 use super::super::failure::failed;
 use super::super::memory_types::Kind;
 use super::lane::{CHUNK, SLOTS};
@@ -52,6 +53,7 @@ impl SharedRing {
         match ring.back(device) {
             Ok(()) => Ok(ring),
             Err(error) => {
+                let _order = driver::among_others();
                 // SAFETY: nothing has used it.
                 unsafe { ring.destroy(raw) };
                 Err(error)
@@ -88,7 +90,7 @@ impl SharedRing {
             .memory_type_index(chosen)
             .push_next(&mut import);
         // SAFETY: start and size are multiples of the device's alignment; the pages outlive the import.
-        self.memory = unsafe { raw.allocate_memory(&info, None) }
+        self.memory = unsafe { device.allocate_memory(&info) }
             .map_err(|result| failed(result, "importing host memory for a ring"))?;
         // SAFETY: fresh memory for a buffer without any.
         unsafe { raw.bind_buffer_memory(self.buffer, self.memory, 0) }
@@ -105,7 +107,7 @@ impl SharedRing {
     }
 
     /// # Safety
-    /// The device has finished with it, and nobody uses it afterwards.
+    /// The device has finished with it, and nobody uses it afterwards. The caller holds the driver's order.
     pub(super) unsafe fn destroy(&self, raw: &ash::Device) {
         debug_assert!(!self.buffer.is_null());
         // SAFETY: the caller's promise; the memory before the pages behind it.

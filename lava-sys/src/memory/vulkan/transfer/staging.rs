@@ -8,6 +8,7 @@ use std::ptr::NonNull;
 use ash::vk;
 
 use super::super::device::Device;
+use super::super::driver;
 use super::super::failure::failed;
 use super::super::memory_types::Kind;
 use crate::error::{Error, Result};
@@ -37,6 +38,7 @@ impl Own {
         match own.back(device, kind) {
             Ok(()) => Ok(own),
             Err(error) => {
+                let _order = driver::among_others();
                 // SAFETY: nothing has used it.
                 unsafe { own.destroy(raw) };
                 Err(error)
@@ -55,7 +57,7 @@ impl Own {
         let info =
             vk::MemoryAllocateInfo::default().allocation_size(needs.size).memory_type_index(chosen);
         // SAFETY: the type is one of the buffer's.
-        self.memory = unsafe { raw.allocate_memory(&info, None) }.map_err(|result| {
+        self.memory = unsafe { device.allocate_memory(&info) }.map_err(|result| {
             failed(result, format!("allocating {} bytes to stage transfers in", needs.size))
         })?;
         // SAFETY: fresh memory for a buffer without any.
@@ -80,7 +82,7 @@ impl Own {
     }
 
     /// # Safety
-    /// The device has finished with it, and nobody uses it afterwards.
+    /// The device has finished with it, and nobody uses it afterwards. The caller holds the driver's order.
     pub(super) unsafe fn destroy(&self, raw: &ash::Device) {
         // SAFETY: the caller's promise; freeing unmaps, and null handles are allowed.
         unsafe {
