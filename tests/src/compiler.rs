@@ -14,13 +14,23 @@ pub enum Language {
     C11,
     /// The C of today's compilers.
     C17,
+    /// The newest C, by the name that older compilers have for it.
+    C23,
     /// The oldest C++ that the header supports.
     Cpp17,
+    /// C++ with concepts and `std::span`.
+    Cpp20,
 }
 
 impl Language {
     /// Every one of them.
-    pub const ALL: [Self; 4] = [Self::C99, Self::C11, Self::C17, Self::Cpp17];
+    pub const ALL: [Self; 6] =
+        [Self::C99, Self::C11, Self::C17, Self::C23, Self::Cpp17, Self::Cpp20];
+
+    /// Whether it is a C++.
+    pub fn is_cpp(self) -> bool {
+        matches!(self, Self::Cpp17 | Self::Cpp20)
+    }
 
     /// The compiler's arguments that choose it.
     pub fn arguments(self) -> [&'static str; 3] {
@@ -28,7 +38,9 @@ impl Language {
             Self::C99 => ["-x", "c", "-std=c99"],
             Self::C11 => ["-x", "c", "-std=c11"],
             Self::C17 => ["-x", "c", "-std=c17"],
+            Self::C23 => ["-x", "c", "-std=c2x"],
             Self::Cpp17 => ["-x", "c++", "-std=c++17"],
+            Self::Cpp20 => ["-x", "c++", "-std=c++20"],
         }
     }
 }
@@ -60,7 +72,7 @@ impl Compiler {
 
     /// A command that compiles with every warning as an error and finds `lava.h`.
     pub fn command(self, language: Language) -> Command {
-        let mut command = Command::new(if language == Language::Cpp17 { self.cpp } else { self.c });
+        let mut command = Command::new(if language.is_cpp() { self.cpp } else { self.c });
         command
             .args(["-Wall", "-Wextra", "-pedantic", "-Werror", "-I"])
             .arg(root().join("include"));
