@@ -91,7 +91,7 @@ fn one_producer_serves_its_own_gpu_the_other_gpu_and_the_host_at_once() {
         let (buffer, _) = frame.buffer().unwrap();
         assert_eq!(buffer.info().unwrap().device, Some(device.uuid));
     }
-    assert!(on_host.bytes().is_ok());
+    assert!(!on_host.as_ptr().is_null());
     let described = consumers[1].0.describe().unwrap();
     println!("result: {described}");
     assert_eq!(told(&described, "imports"), "0");
