@@ -199,7 +199,7 @@ impl Allocation {
             Error::new(LAVA_ERROR_UNSUPPORTED, "this device memory was not made to be shared")
         })?;
         let info = vk::MemoryGetFdInfoKHR::default().memory(self.memory).handle_type(OPAQUE_FD);
-        let _order = driver::among_others();
+        let _order = driver::making();
         // SAFETY: allocated with this handle type.
         import::exported(unsafe { functions.get_memory_fd(&info) }, "device memory")
     }
@@ -263,9 +263,11 @@ impl Allocation {
         if !handles.is_empty() {
             info = info.push_next(&mut external);
         }
+        let order = driver::making();
         // SAFETY: the chain lives for the call; the size is not 0.
         let buffer = unsafe { device.raw.create_buffer(&info, None) }
             .map_err(|result| failed(result, format!("making a buffer of {}", Bytes(size))))?;
+        drop(order);
         let recipe = Recipe {
             buffer_size: size,
             usage: USAGE.as_raw(),
@@ -309,7 +311,7 @@ impl Allocation {
     /// Joins buffer and memory, and maps them if the recipe says so.
     fn bind(&mut self) -> Result<()> {
         let (device, memory) = (&self.device.raw, self.memory);
-        let _order = driver::among_others();
+        let _order = driver::making();
         // SAFETY: both are of this device, fit each other, and are not joined yet.
         unsafe { device.bind_buffer_memory(self.buffer, memory, 0) }
             .map_err(|result| failed(result, "binding a buffer to its memory"))?;
@@ -335,7 +337,7 @@ impl Drop for Allocation {
     fn drop(&mut self) {
         // What a device that hangs may still write to is never given back.
         if !self.device.is_child() && !self.device.transfer.hangs(&self.device) {
-            let _order = driver::among_others();
+            let _order = driver::making();
             // SAFETY: nobody else has them, and no work with them is under way; null handles are ignored.
             unsafe {
                 self.device.raw.destroy_buffer(self.buffer, None);

@@ -83,7 +83,7 @@ impl Device {
             .queue_create_infos(&queue)
             .enabled_extension_names(&names)
             .push_next(&mut timeline);
-        let order = driver::alone();
+        let order = driver::making();
         // SAFETY: the extensions and the feature were found by info::ask; all pointers live for the call.
         let raw = unsafe { instance.raw.create_device(physical, &create, None) }
             .map_err(|result| failed(result, format!("opening device {}", info.name)))?;
@@ -204,6 +204,7 @@ impl Device {
         self.check_fork()?;
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let _held = self.lock.as_ref().map(QueueLock::hold);
+        let _order = driver::submitting();
         // SAFETY: the lock makes this the only submitter; the rest is the caller's promise.
         unsafe { self.raw.queue_submit(*queue, work, fence) }
             .map_err(|result| failed(result, format!("submitting work to {}", self.info.name)))
@@ -217,7 +218,7 @@ impl Device {
         &self,
         info: &vk::MemoryAllocateInfo<'_>,
     ) -> ash::prelude::VkResult<vk::DeviceMemory> {
-        let _order = driver::among_others();
+        let _order = driver::making();
         // SAFETY: the caller's promise.
         unsafe { self.raw.allocate_memory(info, None) }
     }
@@ -243,7 +244,7 @@ impl Drop for Device {
         if self.is_child() {
             return;
         }
-        let _order = driver::alone();
+        let _order = driver::making();
         // SAFETY: nobody else has the device any more.
         let idle = unsafe { self.transfer.destroy(&self.raw) };
         if !idle {

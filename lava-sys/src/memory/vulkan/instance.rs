@@ -72,7 +72,7 @@ impl Instance {
             .engine_name(c"lava")
             .api_version(VERSION);
         let info = vk::InstanceCreateInfo::default().application_info(&application);
-        let order = driver::alone();
+        let order = driver::making();
         // SAFETY: `info` is complete and lives for the call.
         let raw = unsafe { entry.create_instance(&info, None) }.map_err(no_driver)?;
         drop(order);
@@ -115,7 +115,7 @@ impl Instance {
     pub(super) fn physical_devices(&self) -> Result<Vec<vk::PhysicalDevice>> {
         self.check_fork()?;
         // The first time, the driver opens its devices.
-        let _order = driver::alone();
+        let _order = driver::making();
         // SAFETY: the instance lives.
         unsafe { self.raw.enumerate_physical_devices() }
             .map_err(|result| failed(result, "listing the Vulkan devices"))
@@ -131,7 +131,7 @@ impl fmt::Debug for Instance {
 impl Drop for Instance {
     fn drop(&mut self) {
         if self.own && !self.is_child() {
-            let _order = driver::alone();
+            let _order = driver::making();
             // SAFETY: devices hold an Arc of this, so all are destroyed.
             unsafe { self.raw.destroy_instance(None) };
         }

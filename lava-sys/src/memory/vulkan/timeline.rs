@@ -49,7 +49,7 @@ impl Timeline {
         if exportable {
             info = info.push_next(&mut export);
         }
-        let order = driver::among_others();
+        let order = driver::making();
         // SAFETY: the chain lives for the call; the device has the feature.
         let raw = unsafe { device.raw.create_semaphore(&info, None) }
             .map_err(|result| failed(result, "creating a timeline semaphore"))?;
@@ -76,7 +76,7 @@ impl Timeline {
                 .semaphore(made.raw)
                 .handle_type(HANDLE)
                 .fd(number);
-            let _order = driver::among_others();
+            let _order = driver::making();
             // SAFETY: the semaphore is a timeline of this device that nobody else knows; the descriptor was checked.
             unsafe { functions.import_semaphore_fd(&info) }
         })?;
@@ -111,7 +111,7 @@ impl Timeline {
             Error::new(LAVA_ERROR_UNSUPPORTED, "this timeline semaphore was not made to be shared")
         })?;
         let info = vk::SemaphoreGetFdInfoKHR::default().semaphore(self.raw).handle_type(HANDLE);
-        let _order = driver::among_others();
+        let _order = driver::making();
         // SAFETY: made with this handle type.
         import::exported(unsafe { functions.get_semaphore_fd(&info) }, "a timeline semaphore")
     }
@@ -180,7 +180,7 @@ impl fmt::Debug for Timeline {
 impl Drop for Timeline {
     fn drop(&mut self) {
         if !self.borrowed && !self.device.is_child() {
-            let _order = driver::among_others();
+            let _order = driver::making();
             // SAFETY: whoever submits work with it waits for the work before dropping it.
             unsafe { self.device.raw.destroy_semaphore(self.raw, None) };
         }

@@ -113,7 +113,7 @@ pub(super) fn one_ring(from: &mut End<'_>, to: &mut End<'_>) -> Option<Ring> {
     let guest = SharedRing::new(to.device, home.pages()).ok()?;
     let ring = Ring { from: home.buffer, to: guest.buffer, between: None };
     if let Some(old) = to.lane.guest.replace(guest) {
-        let _order = driver::among_others();
+        let _order = driver::making();
         // SAFETY: the lane is idle, and the import is its own.
         unsafe { old.destroy(&to.device.raw) };
     }

@@ -68,7 +68,7 @@ impl Lane {
         match lane.make(device) {
             Ok(()) => Ok(lane),
             Err(error) => {
-                let _order = driver::among_others();
+                let _order = driver::making();
                 // SAFETY: nothing has been submitted.
                 unsafe { lane.destroy(&device.raw) };
                 Err(error)
@@ -77,6 +77,7 @@ impl Lane {
     }
 
     fn make(&mut self, device: &Device) -> Result<()> {
+        let _order = driver::making();
         let raw = &device.raw;
         let info = vk::CommandPoolCreateInfo::default()
             .flags(vk::CommandPoolCreateFlags::RESET_COMMAND_BUFFER)

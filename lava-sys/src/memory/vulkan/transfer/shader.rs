@@ -7,6 +7,7 @@
 use ash::vk;
 
 use super::super::device::Device;
+use super::super::driver;
 use super::super::failure::failed;
 use super::commands::{Commands, Range};
 use crate::error::{Error, Result};
@@ -112,6 +113,7 @@ impl CopyShader {
             pipeline: vk::Pipeline::null(),
             cut: Cut::new(device, shape),
         };
+        let _order = driver::making();
         match shader.make(&device.raw, shape) {
             Ok(()) => Ok(shader),
             Err(error) => {
@@ -255,6 +257,7 @@ impl CopyShader {
             descriptor_count: 2 * SETS as u32,
         }];
         let info = vk::DescriptorPoolCreateInfo::default().max_sets(SETS as u32).pool_sizes(&sizes);
+        let _order = driver::making();
         // SAFETY: the device is alive.
         let pool = unsafe { raw.create_descriptor_pool(&info, None) }
             .map_err(|result| failed(result, "vkCreateDescriptorPool for copying"))?;

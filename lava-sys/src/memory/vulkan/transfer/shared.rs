@@ -46,14 +46,16 @@ impl SharedRing {
             .size(pages.size() as u64)
             .usage(vk::BufferUsageFlags::TRANSFER_SRC | vk::BufferUsageFlags::TRANSFER_DST)
             .push_next(&mut external);
+        let order = driver::making();
         // SAFETY: the device is alive; the buffer is destroyed below or with the value.
         let buffer = unsafe { raw.create_buffer(&info, None) }
             .map_err(|result| failed(result, "vkCreateBuffer over host memory"))?;
+        drop(order);
         let mut ring = Self { buffer, memory: vk::DeviceMemory::null(), pages };
         match ring.back(device) {
             Ok(()) => Ok(ring),
             Err(error) => {
-                let _order = driver::among_others();
+                let _order = driver::making();
                 // SAFETY: nothing has used it.
                 unsafe { ring.destroy(raw) };
                 Err(error)

@@ -31,14 +31,16 @@ impl Own {
         let raw = &device.raw;
         let usage = vk::BufferUsageFlags::TRANSFER_SRC | vk::BufferUsageFlags::TRANSFER_DST;
         let info = vk::BufferCreateInfo::default().size(size).usage(usage);
+        let order = driver::making();
         // SAFETY: the device is alive; the buffer is destroyed below or with the value.
         let buffer = unsafe { raw.create_buffer(&info, None) }
             .map_err(|result| failed(result, "vkCreateBuffer for staging"))?;
+        drop(order);
         let mut own = Self { buffer, memory: vk::DeviceMemory::null(), start: None, size };
         match own.back(device, kind) {
             Ok(()) => Ok(own),
             Err(error) => {
-                let _order = driver::among_others();
+                let _order = driver::making();
                 // SAFETY: nothing has used it.
                 unsafe { own.destroy(raw) };
                 Err(error)
