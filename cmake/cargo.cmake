@@ -61,9 +61,9 @@ endif()
 
 set(lava_environment "")
 set(lava_linker_arguments "")
-set(lava_output "${lava_target_directory}/${lava_profile_directory}")
+set(lava_output_directory "${lava_profile_directory}")
 if(lava_target)
-    set(lava_output "${lava_target_directory}/${lava_target}/${lava_profile_directory}")
+    set(lava_output_directory "${lava_target}/${lava_profile_directory}")
     list(APPEND lava_cargo_settings --target "${lava_target}")
 endif()
 if(CMAKE_CROSSCOMPILING)
@@ -84,12 +84,14 @@ if(LAVA_OFFLINE)
     list(APPEND lava_cargo_settings --offline)
 endif()
 
+set(lava_output "${lava_target_directory}/${lava_output_directory}")
+
 # lava_cargo(<variable> <argument>...): the command that runs `cargo rustc` with them in this build's way.
 function(lava_cargo variable)
-    set(${variable} "${CMAKE_COMMAND}" -E env ${lava_environment} "${LAVA_CARGO}" rustc --locked
-        --manifest-path "${lava_root}/Cargo.toml" --target-dir "${lava_target_directory}" --profile ${lava_profile}
+    set(${variable} "${CMAKE_COMMAND}" -E env ${lava_environment} "${LAVA_CARGO}" rustc --locked --profile ${lava_profile}
         ${lava_cargo_settings} ${ARGN} PARENT_SCOPE)
 endfunction()
+set(lava_workspace --manifest-path "${lava_root}/Cargo.toml" --target-dir "${lava_target_directory}")
 
 set(lava_kinds "")
 set(lava_finish "")
@@ -98,9 +100,9 @@ if(LAVA_BUILD_SHARED)
     list(APPEND lava_kinds cdylib)
     list(APPEND lava_finish
         COMMAND "${CMAKE_COMMAND}" -E copy_if_different "${lava_output}/liblava_sys.so" "${lava_shared_file}"
-        COMMAND "${CMAKE_COMMAND}" -E create_symlink "${lava_shared_name}" "${lava_artifacts}/${lava_soname}"
-        COMMAND "${CMAKE_COMMAND}" -E create_symlink "${lava_soname}" "${lava_artifacts}/liblava.so")
-    list(APPEND lava_made "${lava_shared_file}" "${lava_artifacts}/${lava_soname}" "${lava_artifacts}/liblava.so")
+        COMMAND "${CMAKE_COMMAND}" -E create_symlink "${lava_shared_name}" "${lava_artifacts}/lib/${lava_soname}"
+        COMMAND "${CMAKE_COMMAND}" -E create_symlink "${lava_soname}" "${lava_artifacts}/lib/liblava.so")
+    list(APPEND lava_made "${lava_shared_file}" "${lava_artifacts}/lib/${lava_soname}" "${lava_artifacts}/lib/liblava.so")
 endif()
 if(LAVA_BUILD_STATIC)
     list(APPEND lava_kinds staticlib)
@@ -110,11 +112,11 @@ if(LAVA_BUILD_STATIC)
 endif()
 # Both kinds in one run of the compiler, which works once for both. The soname is given here and not in build.rs: ADR 23.
 list(JOIN lava_kinds "," lava_kinds)
-lava_cargo(lava_command --package lava-sys --lib --crate-type ${lava_kinds} -- -C "link-arg=-Wl,-soname,${lava_soname}"
-    ${lava_linker_arguments} ${LAVA_RUSTC_ARGUMENTS})
+lava_cargo(lava_command ${lava_workspace} --package lava-sys --lib --crate-type ${lava_kinds}
+    -- -C "link-arg=-Wl,-soname,${lava_soname}" ${lava_linker_arguments} ${LAVA_RUSTC_ARGUMENTS})
 add_custom_target(lava_library ALL
     COMMAND ${lava_command}
-    COMMAND "${CMAKE_COMMAND}" -E make_directory "${lava_artifacts}"
+    COMMAND "${CMAKE_COMMAND}" -E make_directory "${lava_artifacts}/lib"
     ${lava_finish}
     BYPRODUCTS ${lava_made}
     WORKING_DIRECTORY "${lava_root}"
@@ -122,14 +124,13 @@ add_custom_target(lava_library ALL
     USES_TERMINAL VERBATIM)
 
 if(LAVA_BUILD_TOOL)
-    lava_cargo(lava_command --package lava --bin lava -- ${lava_linker_arguments} ${LAVA_RUSTC_ARGUMENTS})
+    lava_cargo(lava_command ${lava_workspace} --package lava --bin lava -- ${lava_linker_arguments} ${LAVA_RUSTC_ARGUMENTS})
     add_custom_target(lava_tool ALL
         COMMAND ${lava_command}
+        COMMAND "${CMAKE_COMMAND}" -E make_directory "${lava_artifacts}/bin"
         COMMAND "${CMAKE_COMMAND}" -E copy_if_different "${lava_output}/lava" "${lava_tool_file}"
         BYPRODUCTS "${lava_tool_file}"
         WORKING_DIRECTORY "${lava_root}"
         COMMENT "Building the command line lava with cargo"
         USES_TERMINAL VERBATIM)
-    # cargo locks its directory: one after the other.
-    add_dependencies(lava_tool lava_library)
 endif()

@@ -1,6 +1,6 @@
 //! Writes `layout_table.rs`: the size, alignment and every field's offset of each struct of `lava_sys::types`, and the
 //! value of each constant, as the compiler sees them. No struct, field or constant can be forgotten: the list is
-//! read from the sources.
+//! read from the sources. And tells the tests the target that they are built for, as `LAVA_TARGET`.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -10,6 +10,7 @@ use quote::quote;
 use syn::{Fields, Item, ItemConst, ItemStruct};
 
 fn main() {
+    println!("cargo::rustc-env=LAVA_TARGET={}", env::var("TARGET").expect("set by cargo"));
     let directory = Path::new(&env::var("CARGO_MANIFEST_DIR").expect("set by cargo"))
         .join("../lava-sys/src/types");
     println!("cargo::rerun-if-changed={}", directory.display());

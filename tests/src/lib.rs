@@ -6,7 +6,7 @@ mod library;
 use std::path::PathBuf;
 
 pub use compiler::{Compiler, Language};
-pub use library::{Library, library};
+pub use library::{Library, RUSTC_ARGUMENTS, library};
 
 /// The repository's root directory.
 pub fn root() -> PathBuf {
