@@ -3,6 +3,7 @@
 //!
 //! `LAVA_BLESS=1 cargo test -p lava-tests --test abi` writes the generated files anew.
 
+mod abidiff;
 mod baseline;
 mod compile;
 mod documentation;
