@@ -82,6 +82,16 @@ fn files(directory: &Path) -> Vec<String> {
     found
 }
 
+/// Hides cargo from a command, as on a machine without Rust. False where it lies in one directory with the C compiler.
+fn without_cargo(command: &mut Command) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let (with, without): (Vec<_>, Vec<_>) =
+        std::env::split_paths(&path).partition(|directory| directory.join("cargo").exists());
+    command.env("PATH", std::env::join_paths(without).expect("was split from a path"));
+    command.env("HOME", "/nowhere").env("CARGO_HOME", "/nowhere");
+    !with.iter().any(|directory| directory.join("cc").exists())
+}
+
 /// Whether this machine has the programs; says so if not.
 fn can_build() -> bool {
     let missing = ["cmake", "ninja", "cc", "c++"]

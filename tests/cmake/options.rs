@@ -3,8 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
+use lava_tests::skip;
+
 use crate::package::package;
-use crate::{can_build, configure, refuse, source, succeed};
+use crate::{can_build, configure, refuse, source, succeed, without_cargo};
 
 /// Configures lava without its plug-ins, and gives the commands that would build it.
 fn commands(arguments: &[&str]) -> String {
@@ -111,10 +113,10 @@ fn the_cargo_that_is_there_must_be_new_enough() {
     let why = refuse(command.arg(format!("-DLAVA_CARGO={}", old.display())));
     assert_holds(&why, &["is of Rust 1.63.0", "rustup update"]);
     let mut command = configure(&source(), &directory.path().join("other"));
-    let why = refuse(
-        command.env("PATH", "/usr/bin:/bin").env("HOME", "/nowhere").env("CARGO_HOME", "/nowhere"),
-    );
-    assert_holds(&why, &["cargo was not found", "https://rustup.rs", "LAVA_PREBUILT"]);
+    if !without_cargo(&mut command) {
+        return skip("cargo and cc lie in one directory, so it cannot be hidden");
+    }
+    assert_holds(&refuse(&mut command), &["cargo was not found", "rustup.rs", "LAVA_PREBUILT"]);
 }
 
 /// Directories as Debian, Fedora and Nix name them; DESTDIR; what `lava.pc` says then.

@@ -5,12 +5,13 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::package::package;
-use crate::{can_build, cmake, configure, files, refuse, source, succeed};
+use crate::{can_build, cmake, configure, files, refuse, source, succeed, without_cargo};
 
 /// Packages the library below `prefix`, on a machine without Rust.
 fn packaging(prefix: &Path, build: &Path) -> Command {
     let mut command = configure(&source(), build);
-    command.env("PATH", "/usr/bin:/bin").env("HOME", "/nowhere").env_remove("CARGO_HOME");
+    // Where it cannot be hidden, it is not called all the same.
+    without_cargo(&mut command);
     command.arg(format!("-DLAVA_PREBUILT={}", prefix.display())).arg("-DLAVA_BUILD_TOOL=OFF");
     command
 }
