@@ -302,6 +302,26 @@
 #define LAVA_SCOPE_REMOTE 2
 
 /**
+ * The MPI that the process has loaded, else the launcher's (the default).
+ */
+#define LAVA_MPI_AUTO 0
+
+/**
+ * No MPI.
+ */
+#define LAVA_MPI_OFF 1
+
+/**
+ * Open MPI, 4.0 or later.
+ */
+#define LAVA_MPI_OPENMPI 2
+
+/**
+ * MPICH 3.3 or later, or an MPI with its binary interface.
+ */
+#define LAVA_MPI_MPICH 3
+
+/**
  * Log level: something failed.
  */
 #define LAVA_LOG_ERROR 1
@@ -722,6 +742,21 @@ typedef struct lava_context_options {
    * the call, its handles for longer. NULL: lava makes its own.
    */
   const struct lava_vulkan_device *vulkan;
+  /**
+   * Which MPI reaches other hosts: `LAVA_MPI_*`. Environment: `LAVA_MPI=auto|off|openmpi|mpich|PATH` (of a plug-in, with
+   * a slash), searched for first in `LAVA_PLUGIN_DIR`. MPI is loaded and initialised when a channel end is made in a
+   * job of more than one rank, not before.
+   */
+  uint32_t mpi;
+  /**
+   * Not 0: `mpi_communicator` is the application's, which has initialised MPI.
+   */
+  uint32_t has_mpi_communicator;
+  /**
+   * `MPI_Comm_c2f` of a communicator whose ranks find each other, instead of all ranks of the job; every number is a
+   * valid one. It must live until this context has joined, and is used for nothing else: lava makes its own of it.
+   */
+  int64_t mpi_communicator;
 } lava_context_options;
 
 /**
@@ -755,6 +790,61 @@ typedef struct lava_error {
    */
   char message[LAVA_ERROR_MESSAGE_SIZE];
 } lava_error;
+
+/**
+ * Who and where a process is. Plain data: send it to other processes as the text of `lava_location_format`.
+ * A field that is unknown is 0 (`rank`: -1).
+ */
+typedef struct lava_location {
+  /**
+   * `sizeof(lava_location)` of the caller.
+   */
+  uint32_t struct_size;
+  /**
+   * Process id in its own PID namespace.
+   */
+  uint32_t process;
+  /**
+   * Effective user id.
+   */
+  uint32_t user;
+  /**
+   * Rank in the MPI job, or -1.
+   */
+  int32_t rank;
+  /**
+   * Identity of the context in that process: random, never 0.
+   */
+  uint64_t context;
+  /**
+   * Inode of the process's PID namespace.
+   */
+  uint64_t pid_namespace;
+  /**
+   * Inode of its mount namespace.
+   */
+  uint64_t mount_namespace;
+  /**
+   * Inode of its IPC namespace.
+   */
+  uint64_t ipc_namespace;
+  /**
+   * Device number of its runtime directory.
+   */
+  uint64_t runtime_device;
+  /**
+   * Inode of its runtime directory. Equal device and inode on one host: a shared directory.
+   */
+  uint64_t runtime_inode;
+  /**
+   * The kernel's boot id: equal only on one running kernel.
+   */
+  uint8_t boot_id[16];
+  /**
+   * Host name, UTF-8, NUL-terminated. Never used alone: many hosts share a name.
+   */
+  char host[LAVA_LOCATION_HOST_SIZE];
+} lava_location;
 
 /**
  * One heap of a device's memory.
@@ -871,61 +961,6 @@ typedef struct lava_device_info {
    */
   char reason[LAVA_REASON_SIZE];
 } lava_device_info;
-
-/**
- * Who and where a process is. Plain data: send it to other processes as the text of `lava_location_format`.
- * A field that is unknown is 0 (`rank`: -1).
- */
-typedef struct lava_location {
-  /**
-   * `sizeof(lava_location)` of the caller.
-   */
-  uint32_t struct_size;
-  /**
-   * Process id in its own PID namespace.
-   */
-  uint32_t process;
-  /**
-   * Effective user id.
-   */
-  uint32_t user;
-  /**
-   * Rank in the MPI job, or -1.
-   */
-  int32_t rank;
-  /**
-   * Identity of the context in that process: random, never 0.
-   */
-  uint64_t context;
-  /**
-   * Inode of the process's PID namespace.
-   */
-  uint64_t pid_namespace;
-  /**
-   * Inode of its mount namespace.
-   */
-  uint64_t mount_namespace;
-  /**
-   * Inode of its IPC namespace.
-   */
-  uint64_t ipc_namespace;
-  /**
-   * Device number of its runtime directory.
-   */
-  uint64_t runtime_device;
-  /**
-   * Inode of its runtime directory. Equal device and inode on one host: a shared directory.
-   */
-  uint64_t runtime_inode;
-  /**
-   * The kernel's boot id: equal only on one running kernel.
-   */
-  uint8_t boot_id[16];
-  /**
-   * Host name, UTF-8, NUL-terminated. Never used alone: many hosts share a name.
-   */
-  char host[LAVA_LOCATION_HOST_SIZE];
-} lava_location;
 
 /**
  * The answer of `lava_scope_detect`.
@@ -1752,6 +1787,85 @@ lava_status lava_context_list_channels(const struct lava_context *context,
                                        size_t capacity,
                                        size_t *needed,
                                        struct lava_error *error);
+
+/**
+ * Tells how many ranks the MPI job has, this one included; 0: this process is in no job, or MPI is off. Joins the job if
+ * no channel end has done so yet, which completes when every rank has.
+ *
+ * Ownership: everything is borrowed for the call.
+ * Threads:   any thread; if the application initialised MPI below `MPI_THREAD_MULTIPLE`, the one that may call MPI.
+ * Blocks:    up to `timeout_ns` for the other ranks; without a limit if the application initialised MPI below
+ *            `MPI_THREAD_MULTIPLE`.
+ * Returns:   `LAVA_OK`; `LAVA_TIMED_OUT` (some ranks are still to come); `LAVA_ERROR_UNSUPPORTED` (no plug-in, a launcher of
+ *            another MPI, two MPIs: the message says which, and what to do); `_LIMIT` (another context of this process is
+ *            in the job); `_FORKED`.
+ * Since:     0.1
+ *
+ * # Safety
+ * Pointers must be NULL or valid as documented.
+ */
+LAVA_API
+lava_status lava_context_get_peer_count(const struct lava_context *context,
+                                        uint64_t timeout_ns,
+                                        uint32_t *count,
+                                        struct lava_error *error);
+
+/**
+ * Tells where a rank of the MPI job is, as it was when the job was joined.
+ *
+ * Ownership: everything is borrowed for the call.
+ * Threads:   any thread.
+ * Blocks:    never.
+ * Returns:   `LAVA_OK`; `LAVA_ERROR_NOT_FOUND` (no such rank, or no job has been joined: see `lava_context_get_peer_count`);
+ *            `_INVALID_ARGUMENT` (struct_size); as `lava_context_get_peer_count` if the job could not be joined.
+ * Since:     0.1
+ *
+ * # Safety
+ * Pointers must be NULL or valid as documented.
+ */
+LAVA_API
+lava_status lava_context_get_peer_location(const struct lava_context *context,
+                                           uint32_t rank,
+                                           struct lava_location *location,
+                                           struct lava_error *error);
+
+/**
+ * Moves frames from and to other hosts in the caller's thread. Needed where the application initialised MPI below
+ * `MPI_THREAD_MULTIPLE`: then nothing moves but in this call. Elsewhere threads of lava's do it, and this only helps.
+ *
+ * Ownership: `context` is borrowed for the call.
+ * Threads:   any thread; if the application initialised MPI below `MPI_THREAD_MULTIPLE`, the one that may call MPI.
+ * Blocks:    up to `timeout_ns`, until something has moved; 0: for what can be done at once.
+ * Returns:   `LAVA_OK` (something moved); `LAVA_TIMED_OUT` (nothing did, or no job has been joined); `LAVA_ERROR_FORKED`.
+ * Since:     0.1
+ *
+ * # Safety
+ * Pointers must be NULL or valid as documented.
+ */
+LAVA_API
+lava_status lava_context_progress(const struct lava_context *context,
+                                  uint64_t timeout_ns,
+                                  struct lava_error *error);
+
+/**
+ * Describes the MPI that a context uses or would use, as JSON: choice, launcher, state, plug-in, library, and the job if
+ * it has been joined; or the reason why there is none. Loads the plug-in, and does not initialise MPI.
+ *
+ * Ownership: everything is borrowed for the call.
+ * Threads:   any thread.
+ * Blocks:    for the loading of MPI's library, some milliseconds, the first time.
+ * Returns:   `LAVA_OK`; `LAVA_ERROR_BUFFER_TOO_SMALL` (then `*needed`, if not NULL, has the bytes needed, NUL included).
+ * Since:     0.1
+ *
+ * # Safety
+ * Pointers must be NULL or valid as documented.
+ */
+LAVA_API
+lava_status lava_context_describe_mpi(const struct lava_context *context,
+                                      char *buffer,
+                                      size_t capacity,
+                                      size_t *needed,
+                                      struct lava_error *error);
 
 /**
  * Tells how many GPUs this machine has, those that the context cannot use included. Loads Vulkan if nothing has yet.

@@ -37,6 +37,34 @@ unsafe extern "C" {
         needed: *mut usize,
         error: *mut lava_error,
     ) -> lava_status;
+    #[doc = " Tells how many ranks the MPI job has, this one included; 0: this process is in no job, or MPI is off. Joins the job if\n no channel end has done so yet, which completes when every rank has.\n\n Ownership: everything is borrowed for the call.\n Threads:   any thread; if the application initialised MPI below `MPI_THREAD_MULTIPLE`, the one that may call MPI.\n Blocks:    up to `timeout_ns` for the other ranks; without a limit if the application initialised MPI below\n            `MPI_THREAD_MULTIPLE`.\n Returns:   `LAVA_OK`; `LAVA_TIMED_OUT` (some ranks are still to come); `LAVA_ERROR_UNSUPPORTED` (no plug-in, a launcher of\n            another MPI, two MPIs: the message says which, and what to do); `_LIMIT` (another context of this process is\n            in the job); `_FORKED`.\n Since:     0.1\n\n # Safety\n Pointers must be NULL or valid as documented."]
+    pub fn lava_context_get_peer_count(
+        context: *const lava_context,
+        timeout_ns: u64,
+        count: *mut u32,
+        error: *mut lava_error,
+    ) -> lava_status;
+    #[doc = " Tells where a rank of the MPI job is, as it was when the job was joined.\n\n Ownership: everything is borrowed for the call.\n Threads:   any thread.\n Blocks:    never.\n Returns:   `LAVA_OK`; `LAVA_ERROR_NOT_FOUND` (no such rank, or no job has been joined: see `lava_context_get_peer_count`);\n            `_INVALID_ARGUMENT` (struct_size); as `lava_context_get_peer_count` if the job could not be joined.\n Since:     0.1\n\n # Safety\n Pointers must be NULL or valid as documented."]
+    pub fn lava_context_get_peer_location(
+        context: *const lava_context,
+        rank: u32,
+        location: *mut lava_location,
+        error: *mut lava_error,
+    ) -> lava_status;
+    #[doc = " Moves frames from and to other hosts in the caller's thread. Needed where the application initialised MPI below\n `MPI_THREAD_MULTIPLE`: then nothing moves but in this call. Elsewhere threads of lava's do it, and this only helps.\n\n Ownership: `context` is borrowed for the call.\n Threads:   any thread; if the application initialised MPI below `MPI_THREAD_MULTIPLE`, the one that may call MPI.\n Blocks:    up to `timeout_ns`, until something has moved; 0: for what can be done at once.\n Returns:   `LAVA_OK` (something moved); `LAVA_TIMED_OUT` (nothing did, or no job has been joined); `LAVA_ERROR_FORKED`.\n Since:     0.1\n\n # Safety\n Pointers must be NULL or valid as documented."]
+    pub fn lava_context_progress(
+        context: *const lava_context,
+        timeout_ns: u64,
+        error: *mut lava_error,
+    ) -> lava_status;
+    #[doc = " Describes the MPI that a context uses or would use, as JSON: choice, launcher, state, plug-in, library, and the job if\n it has been joined; or the reason why there is none. Loads the plug-in, and does not initialise MPI.\n\n Ownership: everything is borrowed for the call.\n Threads:   any thread.\n Blocks:    for the loading of MPI's library, some milliseconds, the first time.\n Returns:   `LAVA_OK`; `LAVA_ERROR_BUFFER_TOO_SMALL` (then `*needed`, if not NULL, has the bytes needed, NUL included).\n Since:     0.1\n\n # Safety\n Pointers must be NULL or valid as documented."]
+    pub fn lava_context_describe_mpi(
+        context: *const lava_context,
+        buffer: *mut ::core::ffi::c_char,
+        capacity: usize,
+        needed: *mut usize,
+        error: *mut lava_error,
+    ) -> lava_status;
     #[doc = " Tells how many GPUs this machine has, those that the context cannot use included. Loads Vulkan if nothing has yet.\n\n Ownership: everything is borrowed for the call.\n Threads:   any thread.\n Blocks:    for the loading of Vulkan, up to a second, the first time.\n Returns:   `LAVA_OK`, with `*count` at least 1; `LAVA_ERROR_DEVICE` (no Vulkan, no driver, or no device: the message says\n            which, and what to install); `_FORKED`.\n Since:     0.1\n\n # Safety\n Pointers must be NULL or valid as documented."]
     pub fn lava_context_get_device_count(
         context: *const lava_context,

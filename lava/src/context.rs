@@ -14,6 +14,7 @@ use crate::device::Devices;
 use crate::error::Result;
 use crate::handle::Handle;
 use crate::location::Scope;
+use crate::mpi::Mpi;
 use crate::timeout::Timeout;
 use crate::vulkan::VulkanDevice;
 
@@ -63,6 +64,8 @@ pub struct ContextOptions {
     log: Option<(LogLevel, Arc<LogFunction>)>,
     devices: Option<Devices>,
     vulkan: Option<VulkanDevice>,
+    mpi: Option<Mpi>,
+    communicator: Option<i64>,
 }
 
 impl ContextOptions {
@@ -126,6 +129,24 @@ impl ContextOptions {
         self.vulkan = Some(device);
         self
     }
+
+    /// Which MPI reaches other hosts. Default: [`Mpi::Auto`].
+    #[must_use]
+    pub fn mpi(mut self, mpi: Mpi) -> Self {
+        self.mpi = Some(mpi);
+        self
+    }
+
+    /// Finds peers among the ranks of this communicator of the application's, which has initialised MPI: the number that
+    /// `MPI_Comm_c2f` gives. Default: all ranks of the job.
+    ///
+    /// # Safety
+    /// It must be a live communicator until the context has joined the job.
+    #[must_use]
+    pub unsafe fn mpi_communicator(mut self, fortran_handle: i64) -> Self {
+        self.communicator = Some(fortran_handle);
+        self
+    }
 }
 
 impl fmt::Debug for ContextOptions {
@@ -138,6 +159,8 @@ impl fmt::Debug for ContextOptions {
             .field("log", &self.log.as_ref().map(|(level, _)| level))
             .field("devices", &self.devices)
             .field("vulkan", &self.vulkan)
+            .field("mpi", &self.mpi)
+            .field("mpi_communicator", &self.communicator)
             .finish()
     }
 }
@@ -187,6 +210,9 @@ impl Context {
         raw.vulkan_devices = options.devices.map_or(0, Devices::to_raw);
         let vulkan = options.vulkan.map(VulkanDevice::to_raw);
         raw.vulkan = vulkan.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+        raw.mpi = options.mpi.map_or(LAVA_MPI_AUTO, Mpi::to_raw);
+        raw.has_mpi_communicator = options.communicator.is_some().into();
+        raw.mpi_communicator = options.communicator.unwrap_or(0);
         // SAFETY: the options point to values that live until the end of this function; the sink owns its `user`,
         // which the library gives back through `drop` exactly once, also on failure.
         unsafe {

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::log::{Level, Log, Sink};
 use crate::memory::vulkan::{Allowed, ApplicationDevice, QueueLock};
 use crate::scope::Forced;
+use crate::transport::mpi::settings::Choice;
 use crate::types::*;
 
 // SAFETY: the only Opaque for this type.
@@ -84,6 +85,8 @@ unsafe fn convert_options(options: *const lava_context_options) -> Result<Option
         vulkan: allowed_devices(raw.vulkan_devices)?,
         // SAFETY: the caller's promise.
         application: unsafe { application_device(&raw) }?,
+        mpi: mpi_choice(raw.mpi)?,
+        communicator: (raw.has_mpi_communicator != 0).then_some(raw.mpi_communicator),
     })
 }
 
@@ -95,6 +98,20 @@ fn allowed_devices(number: u32) -> Result<Option<Allowed>> {
         LAVA_VULKAN_ALL => Ok(Some(Allowed::All)),
         _ => Err(Error::argument(format!(
             "vulkan_devices is {number}; it is one of LAVA_VULKAN_AUTO (0) to LAVA_VULKAN_ALL (2)"
+        ))
+        .with_value(number.into())),
+    }
+}
+
+/// None: the environment decides.
+fn mpi_choice(number: u32) -> Result<Option<Choice>> {
+    match number {
+        LAVA_MPI_AUTO => Ok(None),
+        LAVA_MPI_OFF => Ok(Some(Choice::Off)),
+        LAVA_MPI_OPENMPI => Ok(Some(Choice::OpenMpi)),
+        LAVA_MPI_MPICH => Ok(Some(Choice::Mpich)),
+        _ => Err(Error::argument(format!(
+            "mpi is {number}; it is one of LAVA_MPI_AUTO (0) to LAVA_MPI_MPICH (3)"
         ))
         .with_value(number.into())),
     }

@@ -8,6 +8,8 @@ mod version;
 
 mod context;
 
+mod mpi;
+
 mod device;
 
 mod location;

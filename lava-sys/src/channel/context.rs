@@ -13,11 +13,15 @@ use crate::error::{Error, Result};
 use crate::log::Log;
 use crate::memory::MemoryContext;
 use crate::memory::vulkan::{Allowed, ApplicationDevice, GpuSettings};
+use crate::os::clock::Deadline;
 use crate::os::directory::{self, Directory};
 use crate::os::fork::ForkGuard;
 use crate::scope::{Forced, Location};
 use crate::transport::deferred::Deferred;
-use crate::types::LAVA_ERROR_FORKED;
+use crate::transport::mpi::job::Job;
+use crate::transport::mpi::settings::{Choice, MpiSettings};
+use crate::transport::mpi::start::Start;
+use crate::types::{LAVA_ERROR_FORKED, LAVA_TIMED_OUT};
 
 /// What `lava_context_create` was told; None: the environment or the default decides.
 #[derive(Debug, Default)]
@@ -30,6 +34,9 @@ pub struct Options {
     pub vulkan: Option<Allowed>,
     /// The application's GPU instead of lava's own.
     pub application: Option<ApplicationDevice>,
+    pub mpi: Option<Choice>,
+    /// The application's MPI communicator, as Fortran's handle.
+    pub communicator: Option<i64>,
 }
 
 /// Nanoseconds that a waiting call spins by default: a few times what a sleep and wake-up cost.
@@ -47,6 +54,8 @@ pub struct Context {
     pub id: u64,
     location: Location,
     environment: Environment,
+    /// The MPI job, joined when a channel end is made in one.
+    pub mpi: Arc<Start>,
     memory: MemoryContext,
     service: Mutex<Option<Service>>,
     presence: Mutex<Option<presence::Presence>>,
@@ -78,6 +87,11 @@ impl Context {
             allowed: options.vulkan.or(environment.vulkan).unwrap_or_default(),
             application: options.application,
         };
+        let mpi = MpiSettings {
+            choice: options.mpi.or_else(|| environment.mpi.clone()).unwrap_or_default(),
+            communicator: options.communicator,
+            plugin_directory: environment.plugin_directory.as_ref().map(Into::into),
+        };
         let id = random_id()?;
         // Before the directory, which keeps a descriptor: where one is left, /proc can be read too. Once: later, when
         // none is left, this process would seem to be nowhere.
@@ -91,6 +105,7 @@ impl Context {
             forced: options.forced.or(environment.forced).unwrap_or(Forced::Auto),
             spin_ns: options.spin_ns.or(environment.spin_ns).unwrap_or(default_spin),
             id,
+            mpi: Arc::new(Start::new(mpi)),
             memory: MemoryContext::new(log.clone(), gpus),
             environment,
             log,
@@ -105,9 +120,38 @@ impl Context {
         &self.memory
     }
 
-    /// Where this process is.
+    /// Where this process is; with its rank once it has joined an MPI job.
     pub fn location(&self) -> Location {
-        self.location.clone()
+        let mut location = self.location.clone();
+        if let Ok(Some(job)) = self.joined_job() {
+            location.rank = job.rank;
+        }
+        location
+    }
+
+    /// The MPI job, if it has been joined; an error if that failed.
+    pub fn joined_job(&self) -> Result<Option<Arc<Job>>> {
+        self.mpi.job(Deadline::after(0))
+    }
+
+    /// The MPI job, joined now if it was not; None: this process is in no job. An error if it cannot be joined, or if not
+    /// all ranks have met in time.
+    pub fn mpi_job(self: &Arc<Self>, timeout_ns: u64) -> Result<Option<Arc<Job>>> {
+        self.check_fork()?;
+        if !self.mpi.is_possible() {
+            return Ok(None);
+        }
+        self.mpi.begin(&self.present()?, &self.log)?;
+        self.mpi.job(Deadline::after(timeout_ns))?.map(Some).ok_or_else(|| {
+            let words = "not all ranks of the MPI job have met yet: each must make a channel end, or ask for its peers";
+            Error::new(LAVA_TIMED_OUT, words)
+        })
+    }
+
+    /// Moves what MPI has to move, for processes whose MPI only one thread may use. True: something moved.
+    pub fn progress(&self, _timeout_ns: u64) -> Result<bool> {
+        self.check_fork()?;
+        Ok(false)
     }
 
     /// Where this process is, after making sure that others can prove to reach it.
@@ -180,6 +224,8 @@ impl Context {
             "LAVA_SCOPE": self.environment.forced.map(|forced| forced.name()),
             "LAVA_SPIN_NS": self.environment.spin_ns,
             "LAVA_VULKAN": self.environment.vulkan.map(Allowed::name),
+            "LAVA_MPI": self.environment.mpi.as_ref().map(Choice::name),
+            "LAVA_PLUGIN_DIR": self.environment.plugin_directory,
         });
         json!({
             "version": env!("CARGO_PKG_VERSION"),
@@ -191,6 +237,7 @@ impl Context {
             "spin_ns": self.spin_ns,
             "vulkan": self.memory.gpus().settings().allowed.name(),
             "application_device": self.memory.gpus().settings().application.is_some(),
+            "mpi": self.mpi.to_json(),
             "environment": variables,
             "unknown_environment": self.environment.unknown,
             "channels": rendezvous::channels(&self.directory).unwrap_or_default(),

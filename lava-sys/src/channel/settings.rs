@@ -4,10 +4,18 @@ use crate::error::{Error, Result};
 use crate::log::Level;
 use crate::memory::vulkan::Allowed;
 use crate::scope::Forced;
+use crate::transport::mpi::settings::Choice;
 
 /// The variables that lava knows.
-const KNOWN: [&str; 5] =
-    ["LAVA_RUNTIME_DIR", "LAVA_LOG", "LAVA_SCOPE", "LAVA_SPIN_NS", "LAVA_VULKAN"];
+const KNOWN: [&str; 7] = [
+    "LAVA_RUNTIME_DIR",
+    "LAVA_LOG",
+    "LAVA_SCOPE",
+    "LAVA_SPIN_NS",
+    "LAVA_VULKAN",
+    "LAVA_MPI",
+    "LAVA_PLUGIN_DIR",
+];
 
 /// Variables of lava's own build and tests, which are not for the library.
 const IGNORED: [&str; 3] = ["LAVA_LIB_DIR", "LAVA_BLESS", "LAVA_TESTS"];
@@ -21,6 +29,8 @@ pub struct Environment {
     pub forced: Option<Forced>,
     pub spin_ns: Option<u64>,
     pub vulkan: Option<Allowed>,
+    pub mpi: Option<Choice>,
+    pub plugin_directory: Option<String>,
     /// Names that begin with `LAVA_` and mean nothing to this version: misspelt, or for a newer one.
     pub unknown: Vec<String>,
 }
@@ -63,6 +73,12 @@ impl Environment {
             "LAVA_VULKAN" if !value.is_empty() => {
                 self.vulkan =
                     Some(Allowed::parse(value).map_err(|error| error.context("LAVA_VULKAN"))?);
+            }
+            "LAVA_MPI" if !value.is_empty() => {
+                self.mpi = Some(Choice::parse(value).map_err(|error| error.context("LAVA_MPI"))?);
+            }
+            "LAVA_PLUGIN_DIR" if !value.is_empty() => {
+                self.plugin_directory = Some(value.to_owned())
             }
             other
                 if other.starts_with("LAVA_")
@@ -112,6 +128,11 @@ mod tests {
             assert_eq!(set("LAVA_VULKAN", word).unwrap().vulkan, Some(allowed));
         }
         assert!(set("LAVA_LOG", "debug").unwrap().log.is_some());
+        assert_eq!(set("LAVA_MPI", "mpich").unwrap().mpi, Some(Choice::Mpich));
+        let path = set("LAVA_MPI", "/opt/x.so").unwrap().mpi;
+        assert_eq!(path, Some(Choice::Plugin("/opt/x.so".into())));
+        let plugins = set("LAVA_PLUGIN_DIR", "/opt").unwrap().plugin_directory;
+        assert_eq!(plugins.as_deref(), Some("/opt"));
     }
 
     #[test]
@@ -130,6 +151,7 @@ mod tests {
             ("LAVA_SCOPE", "x"),
             ("LAVA_LOG", "x"),
             ("LAVA_VULKAN", "gpu"),
+            ("LAVA_MPI", "intel"),
         ] {
             let error = set(name, value).unwrap_err();
             assert!(error.message.contains(name) && error.message.contains(value), "{error}");

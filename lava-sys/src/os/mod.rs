@@ -15,6 +15,7 @@ pub mod membarrier;
 pub mod memfd;
 pub mod namespace;
 pub mod numa;
+pub mod objects;
 pub mod pages;
 pub mod random;
 pub mod signals;

@@ -15,6 +15,15 @@ pub const LAVA_SCOPE_LOCAL: u32 = 1;
 /// The two cannot share memory.
 pub const LAVA_SCOPE_REMOTE: u32 = 2;
 
+/// The MPI that the process has loaded, else the launcher's (the default).
+pub const LAVA_MPI_AUTO: u32 = 0;
+/// No MPI.
+pub const LAVA_MPI_OFF: u32 = 1;
+/// Open MPI, 4.0 or later.
+pub const LAVA_MPI_OPENMPI: u32 = 2;
+/// MPICH 3.3 or later, or an MPI with its binary interface.
+pub const LAVA_MPI_MPICH: u32 = 3;
+
 /// Log level: something failed.
 pub const LAVA_LOG_ERROR: u32 = 1;
 /// Log level: something is not as asked for, and lava went on.
@@ -73,4 +82,13 @@ pub struct lava_context_options {
     /// A Vulkan device of the application to work on, the only one that the context then uses; the struct is borrowed for
     /// the call, its handles for longer. NULL: lava makes its own.
     pub vulkan: *const lava_vulkan_device,
+    /// Which MPI reaches other hosts: `LAVA_MPI_*`. Environment: `LAVA_MPI=auto|off|openmpi|mpich|PATH` (of a plug-in, with
+    /// a slash), searched for first in `LAVA_PLUGIN_DIR`. MPI is loaded and initialised when a channel end is made in a
+    /// job of more than one rank, not before.
+    pub mpi: u32,
+    /// Not 0: `mpi_communicator` is the application's, which has initialised MPI.
+    pub has_mpi_communicator: u32,
+    /// `MPI_Comm_c2f` of a communicator whose ranks find each other, instead of all ranks of the job; every number is a
+    /// valid one. It must live until this context has joined, and is used for nothing else: lava makes its own of it.
+    pub mpi_communicator: i64,
 }

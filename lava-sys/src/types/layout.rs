@@ -118,7 +118,7 @@ layout! {
         write: 16, 8;
         drop: 24, 8;
     }
-    lava_context_options: 48 {
+    lava_context_options: 64 {
         struct_size: 0, 4;
         scope: 4, 4;
         runtime_directory: 8, 8;
@@ -127,6 +127,9 @@ layout! {
         vulkan_devices: 32, 4;
         reserved: 36, 4;
         vulkan: 40, 8;
+        mpi: 48, 4;
+        has_mpi_communicator: 52, 4;
+        mpi_communicator: 56, 8;
     }
     lava_device_heap: 32 {
         size: 0, 8;

@@ -1,5 +1,7 @@
 //! The MPI job that a context is a member of.
 
+use serde_json::{Value, json};
+
 use crate::scope::Location;
 
 /// What MPI gives to threads, in the order of the standard.
@@ -12,6 +14,13 @@ pub enum ThreadLevel {
 }
 
 impl ThreadLevel {
+    /// From the number of the plug-in's table.
+    pub fn from_number(number: i32) -> Option<Self> {
+        [Self::Single, Self::Funneled, Self::Serialized, Self::Multiple]
+            .get(usize::try_from(number).ok()?)
+            .copied()
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Single => "MPI_THREAD_SINGLE",
@@ -49,9 +58,27 @@ pub struct Job {
 }
 
 impl Job {
-    /// Whether lava's own threads may call MPI. If not, only the thread that calls `lava_context_progress` does.
+    /// Whether lava's own threads may call MPI. If not, only the thread that calls `lava_context_progress` does. What
+    /// lava initialised itself it uses one call at a time, so `MPI_THREAD_SERIALIZED` is enough then.
     pub fn own_threads(&self) -> bool {
-        self.info.thread_level == ThreadLevel::Multiple
+        let level = self.info.thread_level;
+        level == ThreadLevel::Multiple
+            || (level == ThreadLevel::Serialized && self.info.initialised_by_lava)
+    }
+
+    pub fn to_json(&self) -> Value {
+        json!({
+            "rank": self.rank,
+            "ranks": self.ranks.len(),
+            "hosts": self.hosts(),
+            "plugin": self.info.plugin,
+            "library": self.info.library,
+            "standard": self.info.standard,
+            "thread_level": self.info.thread_level.name(),
+            "own_threads": self.own_threads(),
+            "gpu_aware": self.info.gpu_aware,
+            "initialised_by_lava": self.info.initialised_by_lava,
+        })
     }
 
     /// How many different hosts the ranks run on, by boot id, or by name where that is unknown.

@@ -49,4 +49,6 @@ pub struct MpiSettings {
     pub choice: Choice,
     /// The application's communicator, as Fortran's handle; None: all ranks. Any number is a valid handle.
     pub communicator: Option<i64>,
+    /// Searched for the plug-in before all other places.
+    pub plugin_directory: Option<PathBuf>,
 }

@@ -1,10 +1,11 @@
 //! `lava info`: what this machine offers to lava, each kind of memory tried by a real allocation, and how to mend
-//! what is missing.
+//! what is missing. In an MPI job rank 0 tells it.
 
 mod gpu_text;
 mod gpus;
 mod host;
 mod memory;
+mod mpi;
 mod peer;
 mod probe;
 mod text;
@@ -37,24 +38,18 @@ struct Report {
     limits: host::Limits,
     memory: Vec<memory::Attempt>,
     gpus: gpus::Gpus,
-    mpi: Absent,
+    mpi: mpi::Mpi,
     /// What the library says of itself: settings with their origin, location, runtime directory.
     context: Value,
 }
 
-/// Something that this version does not have.
-#[derive(Debug, Serialize)]
-struct Absent {
-    supported: bool,
-    note: &'static str,
-}
-
-const MPI: Absent =
-    Absent { supported: false, note: "not supported in this version: channels stay on one host" };
-
 /// Runs the subcommand.
 pub fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
     let context = Context::new()?;
+    let mpi = mpi::Mpi::look(&context)?;
+    if mpi.is_told_by_another() {
+        return Ok(());
+    }
     let (major, minor, patch) = lava::version();
     let report = Report {
         version: format!("{major}.{minor}.{patch}"),
@@ -64,7 +59,7 @@ pub fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
         limits: host::Limits::look(),
         memory: memory::try_all(&context, arguments.size),
         gpus: gpus::Gpus::look(),
-        mpi: MPI,
+        mpi,
         context: serde_json::from_str(&context.describe()?)
             .doing("reading the library's description")?,
     };

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::host::Limit;
-use super::{Absent, Report, gpu_text};
+use super::{Report, gpu_text, mpi};
 use crate::units::format_size;
 
 /// The report as text, a section for each part.
@@ -13,9 +13,40 @@ pub fn render(report: &Report) -> String {
         text.push('\n');
         text.push_str(&section);
     }
-    let Absent { note, .. } = &report.mpi;
-    let _ = write!(text, "\n{}\nMPI\n  {note}\n", gpu_text::render(&report.gpus));
+    let _ = write!(
+        text,
+        "\n{}\n{}",
+        gpu_text::render(&report.gpus),
+        section("MPI", &mpi_lines(&report.mpi))
+    );
     text
+}
+
+fn mpi_lines(found: &mpi::Mpi) -> Vec<(&'static str, String)> {
+    let text = |name: &str| match &found.library[name] {
+        serde_json::Value::String(text) => Some(text.clone()),
+        serde_json::Value::Null => None,
+        other => Some(other.to_string()),
+    };
+    let mut lines = vec![
+        ("choice", or_unknown(text("choice"))),
+        ("launcher", text("launcher").unwrap_or_else(|| "none: only this host is reached".into())),
+    ];
+    lines.extend(text("library").map(|library| ("library", library)));
+    lines.extend(text("plugin").map(|plugin| ("plug-in", plugin)));
+    lines.extend(text("reason").map(|reason| ("not usable", reason)));
+    let job = &found.library["job"];
+    if job.is_object() {
+        let yes = |name: &str| if job[name] == true { "yes" } else { "no" };
+        lines.push(("threads", job["thread_level"].as_str().unwrap_or_default().to_owned()));
+        lines.push(("GPU-aware", yes("gpu_aware").to_owned()));
+        lines.push(("ranks, hosts", format!("{}, {}", job["ranks"], job["hosts"])));
+    }
+    for (rank, peer) in found.ranks.iter().enumerate() {
+        let here = if found.rank == Some(rank) { " (here)" } else { "" };
+        lines.push(("rank", format!("{rank} on {}, process {}{here}", peer.host, peer.process)));
+    }
+    lines
 }
 
 fn or_unknown(value: Option<impl ToString>) -> String {
