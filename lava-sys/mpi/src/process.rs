@@ -172,8 +172,27 @@ extern "C" fn finalise_at_exit() {
         }
         std::thread::sleep(Duration::from_millis(1));
     }
-    // SAFETY: MPI runs; `ending`, which it calls first, keeps all other threads of lava out.
-    unsafe { MPI_Finalize() };
+    // MPICH's end over TCP hangs if connections are still being set up on one side: two rounds with all ranks end that.
+    if meet_all() && meet_all() {
+        // SAFETY: MPI runs; `ending`, which it calls first, keeps all other threads of lava out.
+        unsafe { MPI_Finalize() };
+    }
+}
+
+/// A barrier of all ranks, which all come here at their end. False: it failed, or a rank is dead.
+fn meet_all() -> bool {
+    let mut request = constants::no_request();
+    // SAFETY: MPI runs, and this plug-in's MPI is used by nobody else.
+    let mut returned = unsafe { MPI_Ibarrier(constants::world(), &raw mut request) };
+    let mut complete = 0;
+    while returned == MPI_SUCCESS as c_int && complete == 0 && !is_abandoned() {
+        // SAFETY: a request of MPI's; the result is valid for writing.
+        returned = unsafe { MPI_Test(&raw mut request, &raw mut complete, constants::no_status()) };
+        if complete == 0 {
+            std::thread::sleep(Duration::from_micros(50));
+        }
+    }
+    complete != 0
 }
 
 /// Makes MPI call [`ending`] at the beginning of MPI_Finalize, while messages still work: the standard promises it for
