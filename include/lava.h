@@ -1790,10 +1790,11 @@ lava_status lava_context_list_channels(const struct lava_context *context,
 
 /**
  * Tells how many ranks the MPI job has, this one included; 0: this process is in no job, or MPI is off. Joins the job if
- * no channel end has done so yet, which completes when every rank has.
+ * no channel end has done so yet, which completes when every rank has. If the application initialised MPI below
+ * `MPI_THREAD_MULTIPLE`, only the thread that may call MPI may make the first call.
  *
  * Ownership: everything is borrowed for the call.
- * Threads:   any thread; if the application initialised MPI below `MPI_THREAD_MULTIPLE`, the one that may call MPI.
+ * Threads:   any thread.
  * Blocks:    up to `timeout_ns` for the other ranks; without a limit if the application initialised MPI below
  *            `MPI_THREAD_MULTIPLE`.
  * Returns:   `LAVA_OK`; `LAVA_TIMED_OUT` (some ranks are still to come); `LAVA_ERROR_UNSUPPORTED` (no plug-in, a launcher of
@@ -1831,10 +1832,11 @@ lava_status lava_context_get_peer_location(const struct lava_context *context,
 
 /**
  * Moves frames from and to other hosts in the caller's thread. Needed where the application initialised MPI below
- * `MPI_THREAD_MULTIPLE`: then nothing moves but in this call. Elsewhere threads of lava's do it, and this only helps.
+ * `MPI_THREAD_MULTIPLE`, in the thread that may call MPI: then nothing moves but in this call. Elsewhere threads of lava's
+ * do it, and this only helps.
  *
  * Ownership: `context` is borrowed for the call.
- * Threads:   any thread; if the application initialised MPI below `MPI_THREAD_MULTIPLE`, the one that may call MPI.
+ * Threads:   any thread.
  * Blocks:    up to `timeout_ns`, until something has moved; 0: for what can be done at once.
  * Returns:   `LAVA_OK` (something moved); `LAVA_TIMED_OUT` (nothing did, or no job has been joined); `LAVA_ERROR_FORKED`.
  * Since:     0.1
