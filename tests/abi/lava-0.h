@@ -80,6 +80,10 @@
 #define LAVA_SCOPE_AUTO 0
 #define LAVA_SCOPE_LOCAL 1
 #define LAVA_SCOPE_REMOTE 2
+#define LAVA_MPI_AUTO 0
+#define LAVA_MPI_OFF 1
+#define LAVA_MPI_OPENMPI 2
+#define LAVA_MPI_MPICH 3
 #define LAVA_LOG_ERROR 1
 #define LAVA_LOG_WARN 2
 #define LAVA_LOG_INFO 3
@@ -166,6 +170,9 @@ typedef struct lava_context_options {
   uint32_t vulkan_devices;
   uint32_t reserved;
   const struct lava_vulkan_device *vulkan;
+  uint32_t mpi;
+  uint32_t has_mpi_communicator;
+  int64_t mpi_communicator;
 } lava_context_options;
 typedef struct lava_error {
   uint32_t struct_size;
@@ -175,6 +182,20 @@ typedef struct lava_error {
   uint64_t value;
   char message[LAVA_ERROR_MESSAGE_SIZE];
 } lava_error;
+typedef struct lava_location {
+  uint32_t struct_size;
+  uint32_t process;
+  uint32_t user;
+  int32_t rank;
+  uint64_t context;
+  uint64_t pid_namespace;
+  uint64_t mount_namespace;
+  uint64_t ipc_namespace;
+  uint64_t runtime_device;
+  uint64_t runtime_inode;
+  uint8_t boot_id[16];
+  char host[LAVA_LOCATION_HOST_SIZE];
+} lava_location;
 typedef struct lava_device_heap {
   uint64_t size;
   uint64_t budget;
@@ -205,20 +226,6 @@ typedef struct lava_device_info {
   char driver_info[LAVA_DEVICE_NAME_SIZE];
   char reason[LAVA_REASON_SIZE];
 } lava_device_info;
-typedef struct lava_location {
-  uint32_t struct_size;
-  uint32_t process;
-  uint32_t user;
-  int32_t rank;
-  uint64_t context;
-  uint64_t pid_namespace;
-  uint64_t mount_namespace;
-  uint64_t ipc_namespace;
-  uint64_t runtime_device;
-  uint64_t runtime_inode;
-  uint8_t boot_id[16];
-  char host[LAVA_LOCATION_HOST_SIZE];
-} lava_location;
 typedef struct lava_scope_report {
   uint32_t struct_size;
   uint32_t scope;
@@ -421,6 +428,26 @@ lava_status lava_context_list_channels(const struct lava_context *context,
                                        size_t capacity,
                                        size_t *needed,
                                        struct lava_error *error);
+LAVA_API
+lava_status lava_context_get_peer_count(const struct lava_context *context,
+                                        uint64_t timeout_ns,
+                                        uint32_t *count,
+                                        struct lava_error *error);
+LAVA_API
+lava_status lava_context_get_peer_location(const struct lava_context *context,
+                                           uint32_t rank,
+                                           struct lava_location *location,
+                                           struct lava_error *error);
+LAVA_API
+lava_status lava_context_progress(const struct lava_context *context,
+                                  uint64_t timeout_ns,
+                                  struct lava_error *error);
+LAVA_API
+lava_status lava_context_describe_mpi(const struct lava_context *context,
+                                      char *buffer,
+                                      size_t capacity,
+                                      size_t *needed,
+                                      struct lava_error *error);
 LAVA_API
 lava_status lava_context_get_device_count(const struct lava_context *context,
                                           uint32_t *count,
