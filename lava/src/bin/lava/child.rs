@@ -1,11 +1,13 @@
-//! Helper processes: this executable again, with a hidden subcommand. They talk with their parent in JSON lines
+//! Helper processes: this program again, with a hidden subcommand. They talk with their parent in JSON lines
 //! over their standard input and output, and never outlive it: the handle kills and reaps, and the kernel kills
 //! when the parent dies.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -15,6 +17,28 @@ use serde::de::DeserializeOwned;
 
 use crate::failure::{Doing, Failure};
 use crate::interrupt;
+
+/// What starts this program again, if that is not this executable.
+static PROGRAM: OnceLock<Vec<OsString>> = OnceLock::new();
+
+/// Says what starts this program again, once.
+pub fn set_program(program: Vec<OsString>) {
+    // A second host in one process would be the same.
+    let _ = PROGRAM.set(program);
+}
+
+/// The command that starts this program again.
+fn this_program() -> Command {
+    if let Some([first, others @ ..]) = PROGRAM.get().map(Vec::as_slice) {
+        let mut command = Command::new(first);
+        command.args(others);
+        return command;
+    }
+    // Not the path of the executable: the file may have been replaced by a new build in the meantime.
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("lava");
+    command
+}
 
 /// A helper process; dropping it kills and reaps it.
 #[derive(Debug)]
@@ -27,14 +51,13 @@ pub struct Helper {
 }
 
 impl Helper {
-    /// Starts this executable with `arguments`. `name` is for messages.
+    /// Starts this program with `arguments`. `name` is for messages.
     ///
     /// It gets its own process group, so that Ctrl-C reaches the parent only, which then ends it in order.
     pub fn start(name: impl Into<String>, arguments: &[String]) -> Result<Self, Failure> {
         let name = name.into();
-        // Not the path of the executable: the file may have been replaced by a new build in the meantime.
-        let mut command = Command::new("/proc/self/exe");
-        command.arg0("lava").args(arguments).process_group(0);
+        let mut command = this_program();
+        command.args(arguments).process_group(0);
         command.arg("--parent").arg(std::process::id().to_string());
         let mut child = command
             .stdin(Stdio::piped())

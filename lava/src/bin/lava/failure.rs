@@ -1,7 +1,6 @@
 //! How a subcommand ends when it does not succeed, and the exit code that says so.
 
 use std::fmt;
-use std::process::ExitCode;
 
 /// Why a subcommand stopped.
 #[derive(Debug)]
@@ -20,11 +19,11 @@ pub enum Failure {
 
 impl Failure {
     /// The process's exit code.
-    pub fn exit_code(&self) -> ExitCode {
+    pub fn exit_code(&self) -> u8 {
         match self {
-            Failure::ReaderGone => ExitCode::SUCCESS,
-            Failure::Failed(_) | Failure::Interrupted | Failure::Reported => ExitCode::from(1),
-            Failure::Usage(_) => ExitCode::from(2),
+            Failure::ReaderGone => 0,
+            Failure::Failed(_) | Failure::Interrupted | Failure::Reported => 1,
+            Failure::Usage(_) => 2,
         }
     }
 }

@@ -24,6 +24,7 @@ mod stream;
 mod table;
 mod units;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -72,13 +73,26 @@ enum Command {
     InfoGpuPeer(info::PeerArguments),
 }
 
+#[allow(dead_code, reason = "where these sources are a library, `hosted` is called")]
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    ExitCode::from(command(std::env::args_os()))
+}
+
+/// Runs the command line within another program, such as Python; returns the exit code. `arguments` begins with the name of
+/// the command, `program` starts it again, for helper processes.
+#[allow(dead_code, reason = "called where these sources are a library")]
+pub fn hosted(arguments: Vec<OsString>, program: Vec<OsString>) -> u8 {
+    child::set_program(program);
+    command(arguments)
+}
+
+fn command(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => return parse_failure(&error),
     };
     match run(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(failure) => {
             report(&failure, arguments.json);
             failure.exit_code()
@@ -110,17 +124,17 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 /// Help and version are no failures; everything else that the parser refuses is wrong use.
-fn parse_failure(error: &clap::Error) -> ExitCode {
+fn parse_failure(error: &clap::Error) -> u8 {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             match output::write(&error.to_string()) {
-                Ok(()) => ExitCode::SUCCESS,
+                Ok(()) => 0,
                 Err(failure) => failure.exit_code(),
             }
         }
         _ => {
             output::note(error.to_string().trim_end());
-            ExitCode::from(2)
+            2
         }
     }
 }

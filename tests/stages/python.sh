@@ -1,0 +1,94 @@
+#!/bin/bash
+# The Python module: installs it by pip into a virtual environment, as a user would, and runs its tests.
+#
+#   tests/stages/python.sh         prints each failure, last a line `N passed, N failed, N skipped`
+#   LAVA_PYTHON=python3.13         with this interpreter; else python3, or the newest of 3.11 and later
+set -uo pipefail
+cd "$(dirname "$0")/../.." || exit 2
+
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+home=$target/lava-tests/python
+export CARGO_TARGET_DIR=$target PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1
+passed=0 failed=0
+
+skip() {
+    echo "skipped: $1"
+    echo "0 passed, 0 failed, 1 skipped"
+    exit 0
+}
+
+result() {
+    if [ "$2" = ok ]; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+    echo "$1 ... $2"
+}
+
+# An interpreter of at least 3.11 that can make environments, with pip in them.
+find_python() {
+    local name
+    for name in "${LAVA_PYTHON:-python3}" python3.14 python3.13 python3.12 python3.11; do
+        "$name" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$name" && return
+    done
+    return 1
+}
+
+if ! python=$(find_python) && command -v apt-get >/dev/null; then
+    root=()
+    [ "$(id -u)" = 0 ] || root=(sudo)
+    "${root[@]}" apt-get update -qq && "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends python3 python3-venv
+    python=$(find_python)
+fi
+[ -n "${python:-}" ] || skip "the module needs Python 3.11 or later, with venv"
+
+mkdir -p "$home"
+if ! { "$python" -m venv "$home/venv" && "$home/venv/bin/pip" install --quiet \
+    maturin numpy ml_dtypes pytest pytest-xdist mypy; } >"$home/pip.log" 2>&1; then
+    tail -5 "$home/pip.log"
+    skip "pip cannot install maturin, numpy, pytest and mypy"
+fi
+PATH=$home/venv/bin:$PATH
+
+# Unoptimized, to be built in little time; otherwise what `pip install ./python` does.
+if pip install --no-build-isolation --no-deps --force-reinstall --config-settings=build-args="--profile dev --locked" \
+    ./python >"$home/build.log" 2>&1; then
+    result pip-install ok
+else
+    tail -60 "$home/build.log"
+    result pip-install FAILED
+    echo "$passed passed, $failed failed, 0 skipped"
+    exit 1
+fi
+if cargo build --quiet -p lava-tests --bin conformance_rust; then
+    export LAVA_CONFORMANCE_RUST=$target/debug/conformance_rust
+else
+    result conformance_rust FAILED
+fi
+
+cd python || exit 2
+if cargo fmt --version >/dev/null 2>&1; then
+    if cargo fmt --all --check; then result format ok; else result format FAILED; fi
+fi
+# Not from the sources: the stubs that were installed are compared with the module that was installed.
+if (cd "$home" && python -m mypy.stubtest lava --ignore-unused-allowlist \
+    --allowlist "$OLDPWD/tests/stubtest_allowlist.txt" --mypy-config-file "$OLDPWD/pyproject.toml") >"$home/stubtest.log" 2>&1; then
+    result stubtest ok
+else
+    tail -40 "$home/stubtest.log"
+    result stubtest FAILED
+fi
+if (cd "$home" && python -m mypy --strict -p lava) >"$home/mypy.log" 2>&1; then
+    result mypy ok
+else
+    tail -40 "$home/mypy.log"
+    result mypy FAILED
+fi
+# Most tests wait for other processes: more of them than processors.
+python -X dev -m pytest --import-mode=importlib -q -n 4 --dist worksteal -ra >"$home/pytest.log" 2>&1
+status=$?
+counts=$(grep -E '^[0-9]+ (passed|failed|skipped)|^=+ .*(passed|failed|error)' "$home/pytest.log" | tail -1)
+count() { grep -oE "[0-9]+ $1" <<<"$counts" | grep -oE '^[0-9]+' || echo 0; }
+passed=$((passed + $(count passed))) failed=$((failed + $(count failed) + $(count error)))
+[ "$status" -ne 0 ] && [ "$(count failed)$(count error)" = 00 ] && failed=$((failed + 1))
+if [ "$status" -ne 0 ]; then tail -150 "$home/pytest.log"; else grep '^SKIPPED' "$home/pytest.log"; fi
+echo "$passed passed, $failed failed, $(count skipped) skipped"
+[ "$failed" -eq 0 ]
