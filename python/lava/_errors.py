@@ -167,6 +167,9 @@ _CLASSES: dict[int, type[Error]] = {
     kind.status: kind for kind in Error.__subclasses__() + [WouldBlockError]
 } | {-2: InvalidArgumentError, -3: InvalidArgumentError, -11: InvalidArgumentError}
 
+for _kind in (Error, *_CLASSES.values()):
+    _kind.__module__ = "lava"
+
 
 def make(status: int, message: str, os_error: int | None, value: int) -> Error:
     """The exception of a status of the C interface. A message is `reason; hint`, or the reason alone."""

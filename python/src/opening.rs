@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use lava::{Consumer, ConsumerOptions, Context};
@@ -29,7 +29,15 @@ pub(crate) fn open(
     let (sender, answer) = sync_channel(1);
     let abandoned = Arc::new(AtomicBool::new(false));
     let (name, gone) = (name.to_owned(), abandoned.clone());
-    let work = move || try_again(&context, &name, &options, deadline, &gone, &sender);
+    let work = move || {
+        let result = try_again(&context, &name, &options, deadline, &gone);
+        // Not to be the last owner when the caller goes on.
+        drop(context);
+        if let Some(result) = result {
+            // Nobody hears it if the caller went at this very moment; the consumer is closed then.
+            let _ = sender.send(result);
+        }
+    };
     std::thread::Builder::new().name("lava-open".to_owned()).spawn(work).map_err(|error| {
         Failure::new(
             LAVA_ERROR_LIMIT,
@@ -54,29 +62,25 @@ pub(crate) fn open(
     }
 }
 
+/// `None`: the caller has gone.
 fn try_again(
     context: &Context,
     name: &str,
     options: &ConsumerOptions,
     deadline: Deadline,
     gone: &AtomicBool,
-    answer: &SyncSender<Result<Consumer, Failure>>,
-) {
+) -> Option<Result<Consumer, Failure>> {
     loop {
         let patience = deadline.left(TRY);
         let last = patience < TRY;
-        let result = Consumer::open(context, name, &options.clone().timeout(patience))
-            .map_err(Failure::from);
+        let options = options.clone().timeout(patience);
+        let result = Consumer::open(context, name, &options).map_err(Failure::from);
         if gone.load(Ordering::Relaxed) {
-            return;
+            return None;
         }
         match result {
             Err(failure) if failure.is_wait() && !last => {}
-            result => {
-                // Nobody hears it if the caller went at this very moment; the consumer is closed then.
-                let _ = answer.send(result);
-                return;
-            }
+            result => return Some(result),
         }
     }
 }

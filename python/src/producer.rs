@@ -41,15 +41,16 @@ impl Channel {
 
     fn loan(&self, py: Python<'_>, bytes: usize, deadline: Deadline) -> PyResult<lava::Loan> {
         let now = self.producer.try_use(|producer| Ok(producer.try_loan(bytes)?));
-        if let Some(loan) = now.transpose()?.flatten() {
-            return Ok(loan);
-        }
-        let wait = if self.drops { Deadline::Now } else { deadline };
-        let attempt = |slice: Duration| {
-            self.producer.use_within(slice, |producer| Ok(producer.loan_timeout(bytes, slice)?))
+        // With a drop policy every try is a frame, which counts as dropped if there is no slot.
+        let deadline = if self.drops { Deadline::Now } else { deadline };
+        let loan = match now.transpose()? {
+            Some(Some(loan)) => return Ok(loan),
+            Some(None) if deadline.is_now() => None,
+            _ => deadline.repeat(py, |slice: Duration| {
+                self.producer.use_within(slice, |producer| Ok(producer.loan_timeout(bytes, slice)?))
+            })?,
         };
-        let loan = wait.repeat(py, attempt)?;
-        loan.ok_or_else(|| Failure::out_of_time("no slot is free", !wait.is_now()).into())
+        loan.ok_or_else(|| Failure::out_of_time("no slot is free", !deadline.is_now()).into())
     }
 
     /// Sends a loan; it comes back with the reason if it was not sent.

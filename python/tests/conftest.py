@@ -19,7 +19,7 @@ LONG = 60.0
 @pytest.fixture(autouse=True)
 def runtime_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     directory = tmp_path / "run"
-    for name in [name for name in os.environ if name.startswith("LAVA_") and name != "LAVA_CONFORMANCE_RUST"]:
+    for name in [name for name in os.environ if name.startswith("LAVA_") and name != "LAVA_TESTS"]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("LAVA_RUNTIME_DIR", str(directory))
     return directory

@@ -186,23 +186,3 @@ def test_threads_that_wait_do_not_stop_the_interpreters_end(child):
         frame = producer.loan((3, 4), "f4")
         view = memoryview(frame)
     """).finish()
-
-
-def test_multiprocessing_by_spawn(context):
-    import multiprocessing
-
-    spawn = multiprocessing.get_context("spawn")
-    producer = lava.Producer(context, "spawned")
-    process = spawn.Process(target=_sum_of_frames, args=("spawned",))
-    process.start()
-    producer.wait_consumers(1, LONG)
-    for number in range(5):
-        producer.send(np.full((10, 10), number))
-    producer.close()
-    process.join(LONG)
-    assert process.exitcode == 0
-
-
-def _sum_of_frames(name: str) -> None:
-    with lava.Context() as context, lava.Consumer(context, name) as consumer:
-        assert sum(int(np.asarray(frame).sum()) for frame in consumer) == 1000

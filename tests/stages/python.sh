@@ -59,31 +59,33 @@ else
     exit 1
 fi
 if cargo build --quiet -p lava-tests --bin conformance_rust; then
-    export LAVA_CONFORMANCE_RUST=$target/debug/conformance_rust
+    export CONFORMANCE_RUST=$target/debug/conformance_rust
 else
     result conformance_rust FAILED
 fi
 
-cd python || exit 2
 if cargo fmt --version >/dev/null 2>&1; then
-    if cargo fmt --all --check; then result format ok; else result format FAILED; fi
+    if cargo fmt --manifest-path python/Cargo.toml --all --check; then result format ok; else result format FAILED; fi
 fi
-# Not from the sources: the stubs that were installed are compared with the module that was installed.
-if (cd "$home" && python -m mypy.stubtest lava --ignore-unused-allowlist \
-    --allowlist "$OLDPWD/tests/stubtest_allowlist.txt" --mypy-config-file "$OLDPWD/pyproject.toml") >"$home/stubtest.log" 2>&1; then
+# Away from the sources, so that Python finds what was installed.
+sources=$PWD/python
+cd "$home" || exit 2
+if python -m mypy.stubtest lava --ignore-unused-allowlist --allowlist "$sources/tests/stubtest_allowlist.txt" \
+    --mypy-config-file "$sources/pyproject.toml" >"$home/stubtest.log" 2>&1; then
     result stubtest ok
 else
     tail -40 "$home/stubtest.log"
     result stubtest FAILED
 fi
-if (cd "$home" && python -m mypy --strict -p lava) >"$home/mypy.log" 2>&1; then
+if python -m mypy --strict -p lava >"$home/mypy.log" 2>&1; then
     result mypy ok
 else
     tail -40 "$home/mypy.log"
     result mypy FAILED
 fi
 # Most tests wait for other processes: more of them than processors.
-python -X dev -m pytest --import-mode=importlib -q -n 4 --dist worksteal -ra >"$home/pytest.log" 2>&1
+python -X dev "$home/venv/bin/pytest" -c "$sources/pyproject.toml" --import-mode=importlib -q -n 4 --dist worksteal -ra \
+    "$sources/tests" >"$home/pytest.log" 2>&1
 status=$?
 counts=$(grep -E '^[0-9]+ (passed|failed|skipped)|^=+ .*(passed|failed|error)' "$home/pytest.log" | tail -1)
 count() { grep -oE "[0-9]+ $1" <<<"$counts" | grep -oE '^[0-9]+' || echo 0; }
