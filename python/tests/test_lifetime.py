@@ -115,8 +115,8 @@ def rounds(normal: int) -> int:
     return {"quick": normal // 10, "soak": normal * 100}.get(os.environ.get("LAVA_TESTS", ""), normal)
 
 
-def test_a_hundred_thousand_frames_leave_nothing(pair):
-    """Ten million with LAVA_TESTS=soak."""
+def test_many_frames_leave_nothing(pair):
+    """Forty thousand; four million with LAVA_TESTS=soak."""
     both = pair(capacity=4)
     array = np.arange(100, dtype="f4")
 
@@ -134,7 +134,7 @@ def test_a_hundred_thousand_frames_leave_nothing(pair):
         pass_one()
     gc.collect()
     before, files = memory(), len(os.listdir("/proc/self/fd"))
-    for _ in range(rounds(50000)):
+    for _ in range(rounds(20000)):
         pass_one()
     assert len(os.listdir("/proc/self/fd")) == files
     assert memory() - before < 4 << 20, f"{memory() - before} bytes more"
