@@ -16,6 +16,8 @@
 //! `HELLO_LIST` is answered with a [`Head`] of kind `LIST` and JSON text, `HELLO_PROBE` with a `Welcome`.
 //! All numbers are in the host's byte order: both ends are on one host.
 
+pub mod remote;
+
 use bytemuck::{Pod, Zeroable};
 
 use crate::sync::{AtomicU32, AtomicU64};
@@ -50,6 +52,8 @@ pub mod kind {
     pub const BUFFER: u16 = 9;
     pub const RETIRE: u16 = 10;
     pub const LIST: u16 = 11;
+    /// To a consumer, from its own process's engine: the remote producer broke the protocol.
+    pub const BROKEN: u16 = 12;
 }
 
 /// What an end of a connection can do beyond the protocol's first version.

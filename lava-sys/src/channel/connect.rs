@@ -11,6 +11,8 @@ use super::link::{Death, agreed_fences, check_user, exactly_one, own_features, p
 use super::name::Name;
 use super::offer::hexadecimal;
 use super::peer_memory::{Mapped, map_all, map_buffer, memory_fits};
+use super::remote::remote::Remote;
+use super::remote::seeking::Search;
 use super::routing::{self, Ends, Rejection, Wants};
 use super::service::{Next, Source, Turn, lock};
 use super::upload::Upload;
@@ -35,6 +37,8 @@ const TIMEOUT_NS: u64 = 10_000_000_000;
 const LOOK_NS: u64 = 1_000_000_000;
 /// Sleep between looks when a file is there but nobody answers behind it.
 const RETRY_NS: u64 = 2_000_000;
+/// Sleep between looks while ranks of an MPI job are asked, too.
+const REMOTE_NS: u64 = 200_000;
 /// Least time for the producer to confirm a consumer that has attached.
 const READY_WAIT_NS: u64 = 1_000_000_000;
 /// Most buffers that a producer may have passed and not retired: its own limit, and a margin.
@@ -58,6 +62,12 @@ pub struct Established {
     pub peer_process: u32,
     pub scope: Report,
     pub rejections: Vec<Rejection>,
+    /// Slots of the producer's pool.
+    pub capacity: u32,
+    /// The producer's buffers that frames lie in.
+    pub buffers: Arc<Mutex<HashMap<u32, Arc<Buffer>>>>,
+    /// What brings the frames, if the producer is in another host.
+    pub remote: Option<Arc<Remote>>,
 }
 
 /// [`ConsumerShared::lost`]: the producer died or hung up.
@@ -83,12 +93,30 @@ pub struct ConsumerShared {
 pub fn establish(context: &Arc<Context>, name: &Name, options: &Options) -> Result<Established> {
     let timeout = if options.timeout_ns == 0 { TIMEOUT_NS } else { options.timeout_ns };
     let deadline = Deadline::after(timeout);
-    check_reachable(context, options)?;
+    context.remote.begin();
+    let ways = ways(context, options)?;
     let mut watch = None;
     let mut attempt = Attempt { name, options, no_import: None, upload: None, deadline };
+    let hello = attempt.hello(&context.location());
+    let mut search = ways.remote.then(|| Search::new(context, name, options, hello));
     loop {
         let mut pause = LOOK_NS;
-        match socket::connect(context.directory.as_fd(), &name.file())? {
+        if let Some(search) = &mut search {
+            match search.step(deadline) {
+                Ok(Some(established)) => return Ok(established),
+                Ok(None) => pause = REMOTE_NS,
+                // Without a job, or with one that failed, local producers are still there.
+                Err(error) if !ways.local || error.status == LAVA_ERROR_REQUIREMENT => {
+                    return Err(error);
+                }
+                Err(_) => {}
+            }
+        }
+        let connected = match ways.local {
+            true => socket::connect(context.directory.as_fd(), &name.file())?,
+            false => Connected::Absent,
+        };
+        match connected {
             Connected::Yes(socket) => match attempt.handshake(context, socket)? {
                 Tried::Done(established) => return Ok(*established),
                 Tried::CannotImport(reason) => {
@@ -100,18 +128,19 @@ pub fn establish(context: &Arc<Context>, name: &Name, options: &Options) -> Resu
                     attempt.no_import = Some(reason);
                     continue;
                 }
-                Tried::Again => pause = RETRY_NS,
+                Tried::Again => pause = pause.min(RETRY_NS),
             },
             Connected::Absent => {}
-            Connected::Stale | Connected::Busy => pause = RETRY_NS,
+            Connected::Stale | Connected::Busy => pause = pause.min(RETRY_NS),
         }
         if deadline.passed() {
             return Err(Error::new(
                 LAVA_TIMED_OUT,
                 format!(
-                    "no producer of channel {name} answered in {} within {} ms; start it, use the same runtime \
+                    "no producer of channel {name} answered in {}{} within {} ms; start it, use the same runtime \
                      directory (LAVA_RUNTIME_DIR) on both sides, or wait longer",
                     context.directory.path(),
+                    if ways.remote { " or in the MPI job" } else { "" },
                     timeout / 1_000_000
                 ),
             )
@@ -132,6 +161,10 @@ fn wait_for_file(
     deadline: Deadline,
 ) -> Result<()> {
     let until = deadline.min(Deadline::after(pause_ns));
+    if pause_ns == REMOTE_NS {
+        std::thread::sleep(std::time::Duration::from_nanos(until.left_ns().min(REMOTE_NS)));
+        return Ok(());
+    }
     match watch.and_then(|watch| watch.fd().map(|fd| (watch, fd))) {
         Some((watch, fd)) => {
             if pause_ns == RETRY_NS {
@@ -148,23 +181,31 @@ fn wait_for_file(
     Ok(())
 }
 
+/// Where to look for a producer.
+struct Ways {
+    local: bool,
+    remote: bool,
+}
+
 /// A producer whose location is known and cannot be reached is not waited for.
-fn check_reachable(context: &Context, options: &Options) -> Result<()> {
+fn ways(context: &Context, options: &Options) -> Result<Ways> {
     let here = context.location();
+    let remote = context.remote.is_wanted();
     let silent = match &options.producer {
         Some(producer) => super::probe::detect(context, &here, producer),
         None => scope::decide(&here, &here, context.forced, Rendezvous::NotAsked),
     };
-    if silent.scope == Scope::Remote {
-        return Err(Error::new(
-            LAVA_ERROR_UNREACHABLE,
-            format!(
-                "{}; this version of lava has no transport to other hosts",
-                silent.text.trim_end()
-            ),
-        ));
+    let local = silent.scope == Scope::Local;
+    if !local && !remote {
+        let why = context.remote.refusal().map_or_else(
+            || "this process is in no MPI job: start both ends with mpirun".to_owned(),
+            |error| error.message,
+        );
+        let text = silent.text.trim_end();
+        return Err(Error::new(LAVA_ERROR_UNREACHABLE, format!("{text}; {why}")));
     }
-    Ok(())
+    // One that is known to share memory is found here.
+    Ok(Ways { local, remote: remote && !(local && options.producer.is_some()) })
 }
 
 /// What one try led to.
@@ -261,13 +302,16 @@ impl Attempt<'_> {
             link,
             pool: Arc::new(pool),
             upload: self.upload.take(),
-            copies: routing::copies(transport, Wants::of(self.options.memory)),
+            copies: routing::copies(transport, Wants::of(self.options.memory), false),
             watch: watch.map(Arc::new),
             metadata,
             peer_process: credentials.process,
             rejections: self.rejections(transport, &scope),
             peer,
             scope,
+            capacity: welcome.capacity,
+            buffers: Arc::default(),
+            remote: None,
             welcome,
         })))
     }
@@ -323,6 +367,7 @@ impl Attempt<'_> {
                 consumer_wants: Wants::of(self.options.memory),
                 no_import: self.no_import.as_deref().or(other_gpu.as_deref()),
                 no_staging: None,
+                no_mpi: None,
                 consumer_accepts: self.options.require_transports,
                 producer_accepts: 0,
                 max_copies: self.options.max_copies.unwrap_or(u32::MAX),
@@ -331,7 +376,7 @@ impl Attempt<'_> {
     }
 }
 
-fn refused(name: &Name, welcome: &wire::Welcome) -> Error {
+pub fn refused(name: &Name, welcome: &wire::Welcome) -> Error {
     let status = match welcome.status {
         status @ (LAVA_ERROR_REQUIREMENT | LAVA_ERROR_PERMISSION) => status,
         _ => LAVA_ERROR_REFUSED,
@@ -392,7 +437,9 @@ impl ProducerLink {
         name: &Name,
     ) -> Result<(u64, Option<u64>)> {
         let socket = &established.socket;
+        // By MPI: the other end of the socket is this process.
         let death = socket::peer_pidfd(socket.as_fd())
+            .filter(|_| established.remote.is_none())
             .map(|pidfd| context.watch(Box::new(Death { pidfd, socket: Arc::clone(socket) })))
             .transpose()?;
         let source = Self {

@@ -1,6 +1,5 @@
 //! The reading end of a channel. How frames are taken is in [`super::receive`].
 
-use std::collections::HashMap;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -15,6 +14,7 @@ use super::late::Late;
 use super::name::Name;
 use super::producer::check_transports;
 use super::receive::Unpacked;
+use super::remote::remote::Remote;
 use super::rendezvous;
 use super::report::{ConnectionReport, policy_name};
 use super::service::lock;
@@ -51,6 +51,9 @@ pub struct Options {
 const LOOKS: u32 = 64;
 /// Pauses between two looks at the next line: a look that comes while the producer fetches the line takes it away again.
 const PAUSES: u32 = 2;
+/// The same for a producer in another host, where each look asks MPI; then it yields for some more times as long.
+const REMOTE_LOOKS: u32 = 16;
+const REMOTE_SPINS: u64 = 20;
 /// See the module. Used by one thread at a time.
 pub struct Consumer {
     pub(super) context: Arc<Context>,
@@ -106,7 +109,7 @@ impl Consumer {
         let established = connect::establish(context, &name, options)?;
         let shared = Arc::new(ConsumerShared {
             lost: AtomicU32::new(0),
-            buffers: Arc::new(Mutex::new(HashMap::new())),
+            buffers: Arc::clone(&established.buffers),
             buffers_changed: Condvar::new(),
             imports: AtomicU64::new(0),
             event: Mutex::new(None),
@@ -207,6 +210,13 @@ impl Consumer {
         self.inlet.wake(0);
         let mut patience = Patience::new(timeout_ns);
         let Ok(deadline) = patience.start() else { return self.rearm() };
+        if let Some(remote) = &self.established.remote {
+            let remote = Arc::clone(remote);
+            return match self.drive_until(&remote, deadline)? {
+                Some(frame) => Ok(frame),
+                None => self.sleep_until(deadline),
+            };
+        }
         let spin_until = Deadline::after(self.context.spin_ns).min(deadline);
         loop {
             for _ in 0..LOOKS {
@@ -224,6 +234,34 @@ impl Consumer {
             }
             if spin_until.passed() {
                 return self.sleep_until(deadline);
+            }
+        }
+    }
+
+    /// As the spinning of [`Self::wait`], for a producer in another host: whoever waits for its frame brings it.
+    fn drive_until(&mut self, remote: &Remote, deadline: Deadline) -> Hot<Option<FrameRef>> {
+        let spin_ns = self.context.spin_ns;
+        let poll_until = Deadline::after(spin_ns).min(deadline);
+        let yield_until = Deadline::after(spin_ns.saturating_mul(REMOTE_SPINS)).min(deadline);
+        let mut polls = true;
+        loop {
+            for _ in 0..REMOTE_LOOKS {
+                remote.drive();
+                if self.inlet.ready()
+                    && let Some(frame) = self.take()?
+                {
+                    return Ok(Some(frame));
+                }
+            }
+            if let Some(frame) = self.ended()? {
+                return Ok(Some(frame));
+            }
+            if yield_until.passed() {
+                return Ok(None);
+            }
+            polls = polls && !poll_until.passed();
+            if !polls {
+                std::thread::yield_now();
             }
         }
     }
@@ -351,7 +389,7 @@ impl Consumer {
         json!({
             "name": self.name.as_str(),
             "policy": policy_name(welcome.policy),
-            "capacity": welcome.capacity,
+            "capacity": self.established.capacity,
             "queue_length": welcome.queue_length,
             "max_frame_size": welcome.max_frame_size,
             "memory": device::frames_pool(&self.established).memory().name(),

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::deferral::Deferral;
 use super::presence;
+use super::remote::remote::{Facts, Remote};
 use super::rendezvous;
 use super::service::{Service, Source, lock};
 use super::settings::Environment;
@@ -61,6 +62,8 @@ pub struct Context {
     presence: Mutex<Option<presence::Presence>>,
     swept: Mutex<bool>,
     deferred: Mutex<Option<Arc<Deferred>>>,
+    /// Connections to other hosts.
+    pub remote: Arc<Remote>,
 }
 
 impl Context {
@@ -98,15 +101,28 @@ impl Context {
         let mut location = Location::current(0, 0, id);
         let directory = Directory::open(directory.trim_end_matches('/'))?;
         (location.runtime_device, location.runtime_inode) = (directory.device, directory.inode);
+        let fork = Arc::new(ForkGuard::new()?);
+        let forced = options.forced.or(environment.forced).unwrap_or(Forced::Auto);
+        let memory = MemoryContext::new(log.clone(), gpus);
+        let mpi = Arc::new(Start::new(mpi));
+        let facts = Facts {
+            log: log.clone(),
+            location: location.clone(),
+            forced,
+            memory: memory.clone(),
+            fork: Arc::clone(&fork),
+            channels: Mutex::default(),
+        };
         Ok(Arc::new(Self {
+            remote: Remote::new(Arc::clone(&mpi), facts),
+            mpi,
             directory: Arc::new(directory),
             location,
-            fork: Arc::new(ForkGuard::new()?),
-            forced: options.forced.or(environment.forced).unwrap_or(Forced::Auto),
+            fork,
+            forced,
             spin_ns: options.spin_ns.or(environment.spin_ns).unwrap_or(default_spin),
             id,
-            mpi: Arc::new(Start::new(mpi)),
-            memory: MemoryContext::new(log.clone(), gpus),
+            memory,
             environment,
             log,
             service: Mutex::new(None),
@@ -149,9 +165,9 @@ impl Context {
     }
 
     /// Moves what MPI has to move, for processes whose MPI only one thread may use. True: something moved.
-    pub fn progress(&self, _timeout_ns: u64) -> Result<bool> {
+    pub fn progress(&self, timeout_ns: u64) -> Result<bool> {
         self.check_fork()?;
-        Ok(false)
+        self.remote.progress(Deadline::after(timeout_ns))
     }
 
     /// Where this process is, after making sure that others can prove to reach it.
@@ -248,6 +264,7 @@ impl Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
+        self.remote.end();
         if self.fork.is_child() {
             if let Some(service) = lock(&self.service).as_mut() {
                 service.abandon();

@@ -24,9 +24,15 @@ pub fn frames_pool(established: &Established) -> &Arc<Buffer> {
     established.upload.as_ref().map_or(&established.pool, Upload::pool)
 }
 
+/// Whether frames lie in plain host memory.
+fn is_plain(established: &Established) -> bool {
+    let host = matches!(established.transport, Transport::Shm | Transport::Mpi);
+    host && established.upload.is_none()
+}
+
 /// For the frames of a new connection; None if they are plain host memory of the producer.
 pub fn end(context: &Arc<Context>, established: &Established) -> Result<Option<DeviceEnd>> {
-    if established.transport == Transport::Shm && established.upload.is_none() {
+    if is_plain(established) {
         return Ok(None);
     }
     if let Some(watch) = &established.watch {
@@ -39,7 +45,7 @@ pub fn end(context: &Arc<Context>, established: &Established) -> Result<Option<D
 pub fn sync_name(established: &Established) -> Option<&'static str> {
     match (established.transport, &established.watch) {
         (Transport::Vulkan, Some(_)) => Some("timeline"),
-        (Transport::Shm, _) if established.upload.is_none() => None,
+        _ if is_plain(established) => None,
         (_, None) => Some("host"),
         _ => None,
     }

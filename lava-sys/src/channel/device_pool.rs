@@ -109,7 +109,7 @@ impl Producer {
     /// A connection has come.
     pub(super) fn note_transport(&mut self, transport: Transport, bit: u64) {
         if let Some(device) = &mut self.device
-            && transport == Transport::Staged
+            && matches!(transport, Transport::Staged | Transport::Mpi)
         {
             device.staged |= bit;
             device.mirror = self.shared.staging.made();

@@ -162,14 +162,7 @@ impl Link {
         let scope =
             scope::decide(&self.channel.location, &peer, self.channel.forced, Rendezvous::Answered);
         let offer = offer::make(&self.channel, hello, &scope)?;
-        let place = self.channel.reserve().ok_or_else(|| {
-            let most = self.channel.geometry.max_consumers;
-            Error::new(
-                LAVA_ERROR_REFUSED,
-                format!("the channel has its {most} consumers, the most it takes"),
-            )
-            .with_value(most.into())
-        })?;
+        let place = self.channel.reserve().ok_or_else(|| offer::no_place(&self.channel))?;
         let size = wire::descriptor_region_size(self.channel.geometry.queue_length);
         let region = OwnRegion::new("lava-descriptors", size)?;
         let features = hello.features & own_features();
@@ -416,25 +409,32 @@ fn send(socket: &OwnedFd, message: &[u8], fds: &[BorrowedFd<'_>]) -> Result<()> 
 }
 
 fn welcome_message(channel: &ChannelShared, offer: &Offer, features: u32) -> wire::Welcome {
-    let (geometry, route) = (&channel.geometry, &offer.route);
+    let route = &offer.route;
     wire::Welcome {
         head: wire::Welcome::make_head(kind::WELCOME, 2 + offer.fds.len() as u32),
-        status: LAVA_OK,
         transport: route.transport.map_or(0, crate::transport::Transport::number),
-        policy: geometry.policy,
-        capacity: geometry.capacity,
-        queue_length: geometry.queue_length,
-        release_length: geometry.release_length,
-        max_frame_size: geometry.max_frame_size,
-        stride: geometry.stride,
         pool_size: offer.size,
         memory: offer.memory.number(),
         pages: offer.pages,
         features,
         ready: offer.ready,
         reason: wire::put_text(&route.reason),
-        location: wire::put_text(&channel.location.to_string()),
         recipe: offer.recipe,
+        ..welcome_numbers(channel)
+    }
+}
+
+/// A `Welcome` with the numbers of a channel, and nothing of one consumer.
+pub fn welcome_numbers(channel: &ChannelShared) -> wire::Welcome {
+    let geometry = &channel.geometry;
+    wire::Welcome {
+        policy: geometry.policy,
+        capacity: geometry.capacity,
+        queue_length: geometry.queue_length,
+        release_length: geometry.release_length,
+        max_frame_size: geometry.max_frame_size,
+        stride: geometry.stride,
+        ..probe_answer(&channel.location)
     }
 }
 

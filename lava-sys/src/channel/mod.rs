@@ -4,6 +4,7 @@
 //!   the producer sees it.
 //! * [`pool`]: who holds which slot (pure). [`routing`]: which transport a connection gets (pure).
 //! * [`rendezvous`]: names and socket files. [`link`] and [`connect`]: the two sides of the handshake.
+//! * [`remote`]: connections to processes that share no memory with this one.
 //! * [`service`]: the thread that accepts, watches and cleans up. [`context`]: what all of these share.
 #![forbid(unsafe_code)]
 
@@ -29,6 +30,7 @@ pub mod producer;
 pub mod publish;
 pub mod receive;
 pub mod registry;
+pub mod remote;
 pub mod rendezvous;
 pub mod report;
 pub mod routing;

@@ -31,8 +31,7 @@ pub struct Offer {
 
 /// Chooses and prepares. An error is for the consumer: it is refused with it.
 pub fn make(channel: &ChannelShared, hello: &wire::Hello, scope: &Report) -> Result<Offer> {
-    let consumer_wants = Wants::from_number(hello.memory)
-        .ok_or_else(|| protocol(format!("the consumer wants memory {}", hello.memory)))?;
+    let consumer_wants = wants(hello)?;
     let mut no_import = why_no_import(channel, hello);
     let mut no_staging = channel.staging.refusal();
     loop {
@@ -42,6 +41,7 @@ pub fn make(channel: &ChannelShared, hello: &wire::Hello, scope: &Report) -> Res
             consumer_wants,
             no_import: no_import.as_deref(),
             no_staging: no_staging.as_deref(),
+            no_mpi: Some("the consumer did not ask through an MPI job"),
             consumer_accepts: hello.require_transports,
             producer_accepts: channel.geometry.require_transports,
             max_copies: hello.max_copies,
@@ -62,6 +62,51 @@ pub fn make(channel: &ChannelShared, hello: &wire::Hello, scope: &Report) -> Res
             Err(error) => *refusal = Some(format!("the producer: {}", error.message)),
         }
     }
+}
+
+/// As [`make`], for a consumer of another host: the route, and host memory with the channel's slots.
+pub fn make_remote(
+    channel: &ChannelShared,
+    hello: &wire::Hello,
+    scope: &Report,
+) -> Result<(Route, Arc<Buffer>)> {
+    let consumer_wants = wants(hello)?;
+    let on_device = channel.pool.memory() == Memory::Device;
+    let (mut no_mpi, mut host) = (channel.staging.refusal(), Arc::clone(&channel.pool));
+    if on_device && no_mpi.is_none() {
+        match mirror(channel) {
+            Ok(mirror) => host = mirror,
+            Err(error) => no_mpi = Some(format!("the producer: {}", error.message)),
+        }
+    }
+    let route = routing::choose(&Ends {
+        pool_on_device: on_device,
+        scope,
+        consumer_wants,
+        no_import: None,
+        no_staging: None,
+        no_mpi: no_mpi.as_deref(),
+        consumer_accepts: hello.require_transports,
+        producer_accepts: channel.geometry.require_transports,
+        max_copies: hello.max_copies,
+    });
+    match route.transport {
+        Some(Transport::Mpi) => Ok((route, host)),
+        Some(other) => Err(protocol(format!("{} is no way to another host", other.name()))),
+        None => Err(Error::new(LAVA_ERROR_REQUIREMENT, route.reason)),
+    }
+}
+
+fn wants(hello: &wire::Hello) -> Result<Wants> {
+    Wants::from_number(hello.memory)
+        .ok_or_else(|| protocol(format!("the consumer wants memory {}", hello.memory)))
+}
+
+/// The channel has as many consumers as it takes.
+pub fn no_place(channel: &ChannelShared) -> Error {
+    let most = channel.geometry.max_consumers;
+    let message = format!("the channel has its {most} consumers, the most it takes");
+    Error::new(LAVA_ERROR_REFUSED, message).with_value(most.into())
 }
 
 /// What the consumer says itself, or what follows from the GPU that it wants.

@@ -21,6 +21,7 @@ use crate::error::{Error, Hot, Result};
 use crate::memory::{Buffer, Memory, Request};
 use crate::os::{memfd, socket};
 use crate::transport::metadata::{self, Metadata};
+use crate::transport::mpi;
 use crate::transport::shm::OwnRegion;
 use crate::transport::slab::{Frames, Side};
 use crate::types::*;
@@ -129,7 +130,7 @@ impl Options {
     }
 
     /// Fills in the defaults.
-    fn geometry(&self) -> Result<(Geometry, u64)> {
+    fn geometry(&self, slack: u64) -> Result<(Geometry, u64)> {
         let or = |value: u32, default: u32| if value == 0 { default } else { value };
         let max_frame_size =
             if self.max_frame_size == 0 { MAX_FRAME_SIZE } else { self.max_frame_size };
@@ -139,7 +140,9 @@ impl Options {
             given => u64::from(given).max(wire::LINE as u64),
         };
         let capacity = or(self.capacity, CAPACITY);
-        let stride = max_frame_size.checked_next_multiple_of(alignment);
+        let stride = max_frame_size
+            .checked_add(slack)
+            .and_then(|size| size.checked_next_multiple_of(alignment));
         let too_large = || {
             Error::argument(format!(
                 "capacity {capacity} times max_frame_size {max_frame_size} is more than an address space holds"
@@ -193,7 +196,10 @@ impl Producer {
         context.check_fork()?;
         let name = Name::new(name)?;
         options.check()?;
-        let (geometry, total) = options.geometry()?;
+        context.remote.begin();
+        // What goes with a frame to another host lies behind it.
+        let slack = if context.remote.is_wanted() { mpi::SLACK } else { 0 };
+        let (geometry, total) = options.geometry(slack)?;
         context.sweep();
         let alignment =
             u64::from(options.alignment).max(if geometry.stride % PAGE == 0 { PAGE } else { 64 });
@@ -216,6 +222,7 @@ impl Producer {
             context.memory_context().clone(),
         ));
         let listener = context.watch(link::listener(listener, Arc::clone(&shared)))?;
+        context.remote.offer(&shared);
         context.log.info(|| {
             format!(
                 "channel {}: {} slots of {} bytes in {} memory ({}), at {}",
@@ -395,6 +402,7 @@ impl Drop for Producer {
             return;
         }
         self.context.unwatch(self.listener);
+        self.context.remote.withdraw(&self.shared);
         for event in self.shared.close() {
             self.take_event(event);
         }

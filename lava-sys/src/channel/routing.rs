@@ -32,6 +32,8 @@ pub struct Ends<'a> {
     pub no_import: Option<&'a str>,
     /// Why the producer cannot copy frames to host memory.
     pub no_staging: Option<&'a str>,
+    /// Why the two cannot use MPI.
+    pub no_mpi: Option<&'a str>,
     /// Set of `LAVA_TRANSPORT_*` that the consumer accepts; 0: any.
     pub consumer_accepts: u32,
     /// Set of `LAVA_TRANSPORT_*` that the producer accepts; 0: any.
@@ -100,7 +102,7 @@ pub fn choose(ends: &Ends<'_>) -> Route {
             None => {
                 return Route {
                     transport: Some(transport),
-                    copies: copies(transport, ends.consumer_wants),
+                    copies: copies(transport, ends.consumer_wants, ends.pool_on_device),
                     reason: why(transport, ends),
                     rejections,
                 };
@@ -121,12 +123,14 @@ pub fn refusal(rejections: &[Rejection]) -> String {
 
 /// Whether the consumer copies each frame to a GPU of its own: the transport ends in host memory.
 pub fn uploads(transport: Transport, consumer_wants: Wants) -> bool {
-    consumer_wants == Wants::Device && matches!(transport, Transport::Shm | Transport::Staged)
+    let host = matches!(transport, Transport::Shm | Transport::Staged | Transport::Mpi);
+    consumer_wants == Wants::Device && host
 }
 
 /// Copies of a frame on its way.
-pub fn copies(transport: Transport, consumer_wants: Wants) -> u32 {
-    transport.copies() + u32::from(uploads(transport, consumer_wants))
+pub fn copies(transport: Transport, consumer_wants: Wants, pool_on_device: bool) -> u32 {
+    let staged = transport == Transport::Mpi && pool_on_device;
+    transport.copies() + u32::from(staged) + u32::from(uploads(transport, consumer_wants))
 }
 
 fn why(transport: Transport, ends: &Ends<'_>) -> String {
@@ -145,7 +149,13 @@ fn why(transport: Transport, ends: &Ends<'_>) -> String {
         Transport::Staged => {
             format!("{}, so each frame is copied to host memory: {first}", no_gpu(ends))
         }
-        other => format!("{}: {first}", other.name()),
+        Transport::Mpi => {
+            let staged =
+                if ends.pool_on_device { "each frame is copied to host memory, and " } else { "" };
+            let uploaded = if uploads { ", and copied by the consumer to its GPU" } else { "" };
+            format!("{staged}each frame is sent by MPI{uploaded}: {first}")
+        }
+        Transport::Peer => format!("peer: {first}"),
     }
 }
 
@@ -163,7 +173,7 @@ fn impossible(transport: Transport, ends: &Ends<'_>) -> Option<String> {
     let local = ends.scope.scope == Scope::Local;
     let possible = match transport {
         Transport::Mpi if local => Some("the two share memory".to_owned()),
-        Transport::Mpi => Some("this version of lava has no MPI transport".to_owned()),
+        Transport::Mpi => ends.no_mpi.map(str::to_owned),
         _ if !local => Some("the two cannot share memory".to_owned()),
         Transport::Shm if ends.pool_on_device => Some("the pool is GPU memory".to_owned()),
         Transport::Shm => None,
@@ -188,7 +198,7 @@ fn unwanted(transport: Transport, ends: &Ends<'_>) -> Option<String> {
     if ends.producer_accepts != 0 && ends.producer_accepts & number == 0 {
         return Some(format!("the producer requires {}", Transport::names(ends.producer_accepts)));
     }
-    let copies = copies(transport, ends.consumer_wants);
+    let copies = copies(transport, ends.consumer_wants, ends.pool_on_device);
     if copies > ends.max_copies {
         return Some(format!(
             "it makes {copies} copies of a frame, the consumer allows {}",
@@ -223,6 +233,7 @@ mod tests {
             consumer_wants: Wants::Any,
             no_import: None,
             no_staging: None,
+            no_mpi: None,
             consumer_accepts: 0,
             producer_accepts: 0,
             max_copies: u32::MAX,
@@ -235,12 +246,14 @@ mod tests {
         let mut cases = 0;
         for scope in [Scope::Local, Scope::Remote] {
             let scope = report(scope);
-            for bits in 0..8 {
-                let [pool_on_device, no_import, no_staging] = [1, 2, 4].map(|bit| bits & bit != 0);
+            for bits in 0..16 {
+                let [pool_on_device, no_import, no_staging, no_mpi] =
+                    [1, 2, 4, 8].map(|bit| bits & bit != 0);
                 let about_devices = Ends {
                     pool_on_device,
                     no_import: no_import.then_some("no import"),
                     no_staging: no_staging.then_some("no staging"),
+                    no_mpi: no_mpi.then_some("no job"),
                     ..ends(&scope)
                 };
                 for consumer_wants in [Wants::Any, Wants::Host, Wants::Device] {
@@ -248,7 +261,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(cases, 2 * 8 * 3 * 32 * 4 * 3);
+        assert_eq!(cases, 2 * 16 * 3 * 32 * 4 * 3);
     }
 
     fn check_requirements(facts: &Ends<'_>) -> u32 {
@@ -271,10 +284,13 @@ mod tests {
             Some(chosen) => {
                 let accepted = |set: u32| set == 0 || set & chosen.number() != 0;
                 assert!(accepted(ends.consumer_accepts) && accepted(ends.producer_accepts));
-                assert_eq!(route.copies, copies(chosen, ends.consumer_wants));
+                assert_eq!(route.copies, copies(chosen, ends.consumer_wants, ends.pool_on_device));
                 assert!(route.copies <= ends.max_copies);
                 assert_eq!(ends.scope.scope == Scope::Local, chosen != Transport::Mpi);
-                assert_eq!(ends.pool_on_device, chosen != Transport::Shm);
+                assert!(
+                    chosen == Transport::Mpi || ends.pool_on_device == (chosen != Transport::Shm)
+                );
+                assert!(chosen != Transport::Mpi || ends.no_mpi.is_none());
                 assert!(chosen != Transport::Vulkan || ends.consumer_wants != Wants::Host);
                 assert!(chosen != Transport::Vulkan || ends.no_import.is_none());
                 assert!(chosen != Transport::Staged || ends.no_staging.is_none());

@@ -97,6 +97,7 @@ impl Producer {
                 for _ in 0..PAUSES {
                     std::hint::spin_loop();
                 }
+                self.context.remote.drive();
                 self.enter()?;
                 if let Some(found) = ready(self)? {
                     return Ok(found);

@@ -33,10 +33,10 @@ pub const INLINE_SIZE_WITH_TAG: usize = LAVA_FRAME_INLINE_SIZE - 8;
 /// Most bytes of a payload that shares its line: two of them must fit.
 pub const PACKED_SIZE: usize = 16;
 
-const FLAG_TENSOR: u16 = 1;
+pub(super) const FLAG_TENSOR: u16 = 1;
 const FLAG_TAG: u16 = 2;
 /// Word 7 has the value at which GPU memory is ready.
-const FLAG_READY: u16 = 4;
+pub(super) const FLAG_READY: u16 = 4;
 
 const KIND_INLINE: u64 = 1;
 const KIND_SLOT: u64 = 2;

@@ -7,8 +7,14 @@ use crate::os::socket;
 
 /// The place of the event socket. A consumer arms its event as soon as it has sent the socket, so a frame may come before
 /// the socket does: the signal is kept for it.
-#[derive(Debug, Default)]
-pub struct EventSlot(Mutex<State>);
+#[derive(Default)]
+pub struct EventSlot {
+    state: Mutex<State>,
+    hook: Option<Hook>,
+}
+
+/// Called instead of a signal. It must not wait.
+pub type Hook = Box<dyn Fn() + Send + Sync>;
 
 #[derive(Debug, Default)]
 struct State {
@@ -16,9 +22,24 @@ struct State {
     pending: bool,
 }
 
+impl std::fmt::Debug for EventSlot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("EventSlot")
+    }
+}
+
 impl EventSlot {
+    /// For a consumer that is part of this process: it is called on the producer's own thread.
+    pub fn with_hook(hook: Hook) -> Self {
+        Self { state: Mutex::default(), hook: Some(hook) }
+    }
+
     /// Makes the consumer's event readable, now or when its socket comes. True if a signal was sent.
     pub fn signal(&self) -> bool {
+        if let Some(hook) = &self.hook {
+            hook();
+            return false;
+        }
         let mut state = self.lock();
         state.pending = state.socket.is_none();
         state.socket.as_ref().inspect(|event| socket::signal(event)).is_some()
@@ -34,7 +55,7 @@ impl EventSlot {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -88,6 +88,14 @@ impl FrameRef {
         assert_eq!(released, Ok(()));
     }
 
+    /// The payload, which lies in host memory: as [`Self::release`], for tests.
+    #[cfg(test)]
+    pub fn bytes(&self) -> Vec<u8> {
+        let cell = self.cell();
+        // SAFETY: a live frame's payload is readable for its size.
+        unsafe { std::slice::from_raw_parts(cell.data(), cell.size() as usize) }.to_vec()
+    }
+
     #[inline(always)]
     pub fn as_ptr(self) -> *mut FrameCell {
         self.0.as_ptr()

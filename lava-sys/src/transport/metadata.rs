@@ -19,6 +19,18 @@ pub fn region_size(slots: u32) -> usize {
     slots as usize * size_of::<SlotHeader>()
 }
 
+/// Words of a tensor.
+pub const TENSOR_WORDS: usize = 18;
+
+fn header_word(header: &SlotHeader, at: usize) -> &AtomicU64 {
+    match at {
+        0 => &header.tensor,
+        1 => &header.byte_offset,
+        2..10 => &header.shape[at - 2],
+        _ => &header.strides[at - 10],
+    }
+}
+
 impl Metadata {
     /// `mapping` has [`region_size`] bytes.
     pub fn new(mapping: Mapping, slots: u32) -> Self {
@@ -49,6 +61,20 @@ impl Metadata {
         };
         store(&header.shape, &tensor.shape);
         store(&header.strides, &tensor.strides);
+    }
+
+    /// A slot's tensor in [`TENSOR_WORDS`] words, for another process without this memory.
+    pub fn copy_out(&self, slot: u32) -> [u64; TENSOR_WORDS] {
+        let header = self.header(slot);
+        std::array::from_fn(|at| header_word(header, at).load(Ordering::Relaxed))
+    }
+
+    /// The reverse of [`Self::copy_out`]. The mapping must be writable.
+    pub fn copy_in(&self, slot: u32, words: &[u64; TENSOR_WORDS]) {
+        let header = self.header(slot);
+        for (at, word) in words.iter().enumerate() {
+            header_word(header, at).store(*word, Ordering::Relaxed);
+        }
     }
 
     /// Consumer: a copy of a slot's tensor as the peer wrote it, not checked.

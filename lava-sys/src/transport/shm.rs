@@ -135,6 +135,16 @@ impl ShmOutlet {
         }
     }
 
+    /// As [`Outlet::push`], of words that another connection had.
+    pub fn push_words(&mut self, words: &Words) -> u64 {
+        self.writer.push_words(words)
+    }
+
+    /// How far the consumer has claimed, looked up afresh.
+    pub fn consumed(&mut self) -> Hot<u64> {
+        self.writer.refresh()
+    }
+
     #[cold]
     #[inline(never)]
     fn wake_up(&mut self, wake: alarm::Wake) {

@@ -153,6 +153,20 @@ impl Writer {
         position
     }
 
+    /// As [`Self::push`], of words that another ring had: only the stamp is new.
+    pub fn push_words(&mut self, words: &Words) -> u64 {
+        let position = self.next;
+        debug_assert!(self.has_room());
+        let line = self.regions.line(position);
+        for (to, from) in line.words.iter().zip(words).skip(1) {
+            to.store(*from, Ordering::Relaxed);
+        }
+        let first = words[0] >> 32 << 32 | u64::from(stamp(position));
+        line.words[0].store(first, Ordering::Release);
+        self.next = position + 1;
+        position
+    }
+
     /// Takes the oldest waiting frame back, if the consumer has not claimed it.
     ///
     /// The mark is stored, then the consumer's word is read, with a fence between; the consumer stores its claim, then

@@ -1,0 +1,553 @@
+//! All remote connections of a context, and the port that they share. Under one lock; whoever has it makes progress for
+//! all. Nothing here waits.
+
+use std::any::Any;
+use std::sync::{Arc, Weak};
+
+use super::super::shared::{ChannelShared, Event};
+use super::offering::Pending;
+use super::peers::{Peers, Sign};
+use super::receiver::{self, Receiver};
+use super::remote::{Facts, Remote};
+use super::seeking::Seeker;
+use super::sender::{self, Sender};
+use crate::error::{Error, Result};
+use crate::os::clock::now_ns;
+use crate::transport::mpi::job::Job;
+use crate::transport::mpi::mailbox::Mailbox;
+use crate::transport::mpi::port::{Completion, Port, Request};
+use crate::types::*;
+use crate::wire::remote::{self as letters, Address, kind};
+use crate::wire::{Head, Message};
+
+/// Between two looks at sockets, silent peers and deadlines.
+const TURN_NS: u64 = 1_000_000;
+/// Rounds between two readings of the clock.
+const ROUNDS: u32 = 16;
+
+/// Whose message a request is.
+#[derive(Clone, Copy)]
+enum Owner {
+    Mailbox,
+    Sender(usize),
+    Receiver(usize),
+    Remains(usize),
+}
+
+/// What MPI may still use of a connection that is over.
+struct Remains {
+    requests: Vec<Request>,
+    _keep: Box<dyn Any + Send>,
+}
+
+/// See the module. The port comes first: it ends before the memory that it uses.
+pub struct Engine {
+    pub(super) port: Box<dyn Port>,
+    pub(super) mailbox: Mailbox,
+    pub(super) senders: Vec<Sender>,
+    pub(super) receivers: Vec<Receiver>,
+    remains: Vec<Remains>,
+    pub(super) pending: Vec<Pending>,
+    pub(super) seekers: Vec<Seeker>,
+    pub(super) peers: Peers,
+    pub(super) facts: Arc<Facts>,
+    /// For what calls it from outside.
+    pub(super) remote: Weak<Remote>,
+    pub(super) job: Arc<Job>,
+    next_key: u64,
+    next_tag: i32,
+    requests: Vec<Request>,
+    owners: Vec<(Owner, usize)>,
+    done: Vec<Completion>,
+    signs: Vec<Sign>,
+    rounds: u32,
+    turn_at: u64,
+    /// MPI failed, or the application ended it: there are no remote peers any more.
+    pub(super) failed: Option<Error>,
+}
+
+impl Engine {
+    pub fn new(port: Box<dyn Port>, job: Arc<Job>, remote: &Arc<Remote>) -> Result<Self> {
+        let facts = Arc::clone(remote.facts());
+        let mut engine = Self {
+            peers: Peers::new(port.size()),
+            next_key: facts.location.context | 1,
+            port,
+            mailbox: Mailbox::default(),
+            senders: Vec::new(),
+            receivers: Vec::new(),
+            remains: Vec::new(),
+            pending: Vec::new(),
+            seekers: Vec::new(),
+            facts,
+            remote: Arc::downgrade(remote),
+            job,
+            next_tag: 2,
+            requests: Vec::with_capacity(256),
+            owners: Vec::with_capacity(64),
+            done: Vec::with_capacity(256),
+            signs: Vec::new(),
+            rounds: 0,
+            turn_at: 0,
+            failed: None,
+        };
+        engine.mailbox.post(&mut *engine.port)?;
+        Ok(engine)
+    }
+
+    /// A number for a connection that no other of this engine ever has.
+    pub(super) fn new_key(&mut self) -> u64 {
+        self.next_key = self.next_key.wrapping_add(2);
+        self.next_key
+    }
+
+    /// Two tags for a connection's messages to this process.
+    pub(super) fn new_tag(&mut self) -> i32 {
+        let tag = self.next_tag;
+        let next = tag + 2;
+        self.next_tag = if next + 1 >= self.port.tag_limit() { 2 } else { next };
+        tag
+    }
+
+    /// True if a connection, one that begins, or a search needs progress.
+    pub fn is_busy(&self) -> bool {
+        !(self.senders.is_empty() && self.receivers.is_empty() && self.seekers.is_empty())
+    }
+
+    /// The producer of this connection has something to send.
+    pub fn send_now(&mut self, key: u64) -> bool {
+        let port = &mut *self.port;
+        let Some(sender) = self.senders.iter_mut().find(|one| one.key == key) else { return false };
+        if sender.detached {
+            return false;
+        }
+        match sender.outgoing.pump(port, true) {
+            Ok(_) => sender.outgoing.is_sending(),
+            Err(error) => {
+                self.fail(error);
+                false
+            }
+        }
+    }
+
+    /// One round for everybody. `called`: a producer called in vain while somebody else had the lock. True if something
+    /// happened.
+    pub fn progress(&mut self, called: bool) -> bool {
+        if self.failed.is_some() {
+            return false;
+        }
+        match self.round(called) {
+            Ok(busy) => busy,
+            Err(error) => {
+                self.fail(error);
+                false
+            }
+        }
+    }
+
+    fn round(&mut self, called: bool) -> Result<bool> {
+        let mut busy = false;
+        for sender in &mut self.senders {
+            if !sender.detached {
+                busy |= sender.outgoing.pump(&mut *self.port, called)?;
+            }
+        }
+        busy |= self.test()?;
+        while let Some(letter) = self.mailbox.take() {
+            self.peers.heard(letter.from);
+            self.take_letter(letter.from, letter.bytes())?;
+            self.mailbox.give_back(letter);
+            self.mailbox.post(&mut *self.port)?;
+            busy = true;
+        }
+        busy |= self.settle()?;
+        self.rounds += 1;
+        if self.rounds >= ROUNDS || !busy {
+            self.rounds = 0;
+            let now = now_ns();
+            if now >= self.turn_at {
+                self.turn_at = now + TURN_NS;
+                self.turn(now)?;
+            }
+        }
+        Ok(busy)
+    }
+
+    /// Asks MPI what is done.
+    fn test(&mut self) -> Result<bool> {
+        let Self { requests, owners, mailbox, senders, receivers, remains, .. } = self;
+        (requests.clear(), owners.clear());
+        mailbox.requests(requests);
+        owners.push((Owner::Mailbox, requests.len()));
+        for (at, sender) in senders.iter().enumerate() {
+            sender.outgoing.requests(requests);
+            owners.push((Owner::Sender(at), requests.len()));
+        }
+        for (at, receiver) in receivers.iter().enumerate() {
+            receiver.incoming.requests(requests);
+            owners.push((Owner::Receiver(at), requests.len()));
+        }
+        for (at, one) in remains.iter().enumerate() {
+            requests.extend(one.requests.iter().take(8));
+            owners.push((Owner::Remains(at), requests.len()));
+        }
+        self.done.clear();
+        self.port.test(&self.requests, &mut self.done)?;
+        let done = std::mem::take(&mut self.done);
+        let mut lost = None;
+        for one in &done {
+            lost = lost.or(self.completed(one));
+        }
+        let busy = !done.is_empty();
+        self.done = done;
+        self.remains.retain(|one| !one.requests.is_empty());
+        if let Some(key) = lost {
+            self.lose_receiver(key, true);
+        }
+        Ok(busy)
+    }
+
+    /// Gives the receiver that cannot go on, if there is one.
+    fn completed(&mut self, done: &Completion) -> Option<u64> {
+        let at = self.requests.iter().position(|one| *one == done.request)?;
+        let owner = self.owners.iter().find(|(_, end)| at < *end)?.0;
+        match owner {
+            Owner::Mailbox => self.mailbox.completed(done),
+            Owner::Sender(index) => {
+                let sender = self.senders.get_mut(index)?;
+                sender.outgoing.completed(done.request);
+            }
+            Owner::Receiver(index) => {
+                let receiver = self.receivers.get_mut(index)?;
+                self.peers.heard(receiver.incoming.peer());
+                return receiver.incoming.completed(done).err().map(|_| receiver.key);
+            }
+            Owner::Remains(index) => {
+                let one = self.remains.get_mut(index)?;
+                one.requests.retain(|request| *request != done.request);
+            }
+        }
+        None
+    }
+
+    /// Hands on what came, and tells producers what was taken.
+    fn settle(&mut self) -> Result<bool> {
+        let mut busy = false;
+        let mut broken = None;
+        for receiver in &mut self.receivers {
+            match receiver.incoming.settle(&mut *self.port) {
+                Ok(any) => busy |= any,
+                Err(error) if error.status == LAVA_CLOSED => return Err(error),
+                Err(error) => {
+                    self.facts.log.error(|| format!("a remote connection ends: {error}"));
+                    broken = Some(receiver.key);
+                    continue;
+                }
+            }
+            if !receiver.ready {
+                continue;
+            }
+            while let Some(news) = receiver.incoming.news() {
+                let mut ack = letters::Ack {
+                    consumed: news.consumed,
+                    granted: news.granted,
+                    ..bytemuck::Zeroable::zeroed()
+                };
+                let count = receiver.incoming.releases(&mut ack.slots);
+                let address = Address { to: receiver.peer_key, from: receiver.key };
+                let bytes = ack.encode(address, count);
+                self.mailbox.send(&mut *self.port, receiver.incoming.peer(), bytes)?;
+            }
+        }
+        if let Some(key) = broken {
+            self.lose_receiver(key, true);
+        }
+        self.end_receivers()?;
+        Ok(busy)
+    }
+
+    /// Receivers whose producer ended and that have everything.
+    fn end_receivers(&mut self) -> Result<()> {
+        while let Some(at) = self.receivers.iter().position(Receiver::is_over) {
+            let mut receiver = self.receivers.swap_remove(at);
+            receiver.incoming.close();
+            self.say(kind::BYE, receiver.incoming.peer(), receiver.peer_key, receiver.key)?;
+            self.forget_receiver(receiver);
+        }
+        Ok(())
+    }
+
+    fn forget_receiver(&mut self, receiver: Receiver) {
+        self.peers.unwatch(receiver.incoming.peer());
+        let (requests, keep) = receiver.incoming.remains();
+        for request in &requests {
+            self.port.cancel(*request);
+        }
+        self.keep(requests, keep);
+    }
+
+    fn keep(&mut self, requests: Vec<Request>, keep: Box<dyn Any + Send>) {
+        if !requests.is_empty() {
+            self.remains.push(Remains { requests, _keep: keep });
+        }
+    }
+
+    /// A producer is gone, or was found to lie.
+    fn lose_receiver(&mut self, key: u64, lies: bool) {
+        let Some(at) = self.receivers.iter().position(|one| one.key == key) else { return };
+        let receiver = self.receivers.swap_remove(at);
+        if lies {
+            receiver.accuse();
+            let _ = self.say(kind::BYE, receiver.incoming.peer(), receiver.peer_key, receiver.key);
+        } else {
+            receiver.lose();
+        }
+        self.forget_receiver(receiver);
+    }
+
+    /// A consumer is gone. What it had is free.
+    pub(super) fn end_sender(&mut self, key: u64) {
+        let Some(at) = self.senders.iter().position(|one| one.key == key) else { return };
+        let sender = self.senders.swap_remove(at);
+        sender.channel.post(Event::Gone { id: sender.id });
+        self.facts.log.info(|| {
+            format!("channel {}: remote consumer {} is gone", sender.channel.name, sender.id)
+        });
+        self.peers.unwatch(sender.outgoing.peer());
+        let (requests, keep) = sender.outgoing.remains();
+        self.keep(requests, keep);
+    }
+
+    /// Sends a message that says everything by its kind.
+    pub(super) fn say(&mut self, kind: u16, rank: i32, to: u64, from: u64) -> Result<()> {
+        let head = letters::RemotePlain::make_head(kind, 0);
+        let plain = letters::RemotePlain { head, address: Address { to, from } };
+        self.mailbox.send(&mut *self.port, rank, bytemuck::bytes_of(&plain))
+    }
+
+    fn take_letter(&mut self, from: i32, bytes: &[u8]) -> Result<()> {
+        let head: Option<Head> = bytes
+            .get(..size_of::<Head>())
+            .and_then(|head| bytemuck::try_pod_read_unaligned(head).ok());
+        let kind = head.map_or(0, |head| head.kind);
+        let result = match kind {
+            kind::HELLO => self.hello(from, bytes),
+            kind::WELCOME => self.welcome(from, bytes),
+            kind::ATTACH => self.attach(from, bytes),
+            kind::ACK => self.ack(from, bytes),
+            kind::CLOSE => self.close(from, bytes),
+            _ => self.plain(from, kind, bytes),
+        };
+        match result {
+            Err(error) if error.status == LAVA_ERROR_PROTOCOL => {
+                self.facts.log.warn(|| format!("a message of rank {from}: {error}"));
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    fn ack(&mut self, from: i32, bytes: &[u8]) -> Result<()> {
+        let ack = letters::Ack::decode_short(bytes).map_err(protocol)?;
+        let Some(sender) = self.sender(from, ack.address) else { return Ok(()) };
+        let taken = sender.outgoing.acknowledged(ack.consumed, ack.granted, ack.slots());
+        if taken.is_err() {
+            let (key, peer, peer_key) = (sender.key, sender.outgoing.peer(), sender.peer_key);
+            self.end_sender(key);
+            self.say(kind::BYE, peer, peer_key, key)?;
+            return Err(protocol("an acknowledgement that does not fit".into()));
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, from: i32, bytes: &[u8]) -> Result<()> {
+        let close = letters::RemoteClose::decode(bytes, &[kind::CLOSE]).map_err(protocol)?;
+        if let Some(receiver) = self.receiver(from, close.address) {
+            receiver.ends_at = Some(close.lines);
+        } else {
+            self.say(kind::BYE, from, close.address.from, close.address.to)?;
+        }
+        Ok(())
+    }
+
+    fn plain(&mut self, from: i32, kind: u16, bytes: &[u8]) -> Result<()> {
+        let kinds = [kind::READY, kind::DETACH, kind::BYE, kind::BEAT];
+        let plain = letters::RemotePlain::decode(bytes, &kinds).map_err(protocol)?;
+        let address = plain.address;
+        match kind {
+            kind::READY => {
+                if let Some(receiver) = self.receiver(from, address) {
+                    receiver.ready = true;
+                }
+            }
+            kind::DETACH => {
+                if let Some(sender) = self.sender(from, address) {
+                    sender.detach();
+                }
+            }
+            kind::BYE => {
+                if self.receiver(from, address).is_some() {
+                    self.lose_receiver(address.to, false);
+                } else if self.sender(from, address).is_some() {
+                    self.end_sender(address.to);
+                } else {
+                    self.pending.retain(|one| !(one.key == address.to && one.rank == from));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The connection that a message is for: it must come from the other end's rank.
+    fn sender(&mut self, from: i32, address: Address) -> Option<&mut Sender> {
+        let fits = |one: &&mut Sender| one.key == address.to && one.outgoing.peer() == from;
+        self.senders.iter_mut().find(fits)
+    }
+
+    fn receiver(&mut self, from: i32, address: Address) -> Option<&mut Receiver> {
+        let fits = |one: &&mut Receiver| one.key == address.to && one.incoming.peer() == from;
+        self.receivers.iter_mut().find(fits)
+    }
+
+    /// What needs no hurry.
+    fn turn(&mut self, now: u64) -> Result<()> {
+        self.look_at_senders()?;
+        self.look_at_receivers()?;
+        self.pending.retain(|one| !one.deadline.passed());
+        let mut signs = std::mem::take(&mut self.signs);
+        self.peers.turn(now, &mut signs);
+        for sign in signs.drain(..) {
+            match sign {
+                Sign::Beat(rank) => self.say(kind::BEAT, rank, 0, 0)?,
+                Sign::Lost(rank) => self.lose_rank(rank),
+            }
+        }
+        self.signs = signs;
+        Ok(())
+    }
+
+    fn look_at_senders(&mut self) -> Result<()> {
+        let mut over = Vec::new();
+        for sender in &mut self.senders {
+            let ended = match sender.look(&self.facts.memory) {
+                Ok(sender::Said::Nothing) => sender.outgoing.is_closed(),
+                Ok(sender::Said::End) => true,
+                Err(error) => {
+                    self.facts.log.error(|| format!("channel {}: {error}", sender.channel.name));
+                    true
+                }
+            };
+            if !ended || sender.closed {
+                continue;
+            }
+            if !sender.outgoing.is_closed() {
+                over.push((sender.key, sender.outgoing.peer(), sender.peer_key));
+            } else if sender.outgoing.is_drained() || sender.detached {
+                sender.closed = true;
+                let head = letters::RemoteClose::make_head(kind::CLOSE, 0);
+                let address = Address { to: sender.peer_key, from: sender.key };
+                let close = letters::RemoteClose { head, address, lines: sender.outgoing.lines() };
+                let bytes = bytemuck::bytes_of(&close);
+                self.mailbox.send(&mut *self.port, sender.outgoing.peer(), bytes)?;
+            }
+        }
+        for (key, rank, peer_key) in over {
+            self.end_sender(key);
+            self.say(kind::BYE, rank, peer_key, key)?;
+        }
+        Ok(())
+    }
+
+    fn look_at_receivers(&mut self) -> Result<()> {
+        let mut told = Vec::new();
+        for receiver in &mut self.receivers {
+            let kind = match receiver.look() {
+                Ok(receiver::Said::Nothing) => continue,
+                Ok(receiver::Said::Left) => kind::DETACH,
+                Ok(receiver::Said::End) => kind::BYE,
+                Err(error) => {
+                    self.facts.log.error(|| format!("a remote connection ends: {error}"));
+                    kind::BYE
+                }
+            };
+            told.push((kind, receiver.key, receiver.peer_key, receiver.incoming.peer()));
+        }
+        for (kind, key, peer_key, rank) in told {
+            self.say(kind, rank, peer_key, key)?;
+            if kind == kind::BYE
+                && let Some(at) = self.receivers.iter().position(|one| one.key == key)
+            {
+                let receiver = self.receivers.swap_remove(at);
+                self.forget_receiver(receiver);
+            }
+        }
+        Ok(())
+    }
+
+    /// A rank is silent for too long, or dead.
+    fn lose_rank(&mut self, rank: i32) {
+        let what = || {
+            format!(
+                "rank {rank} is lost: it was silent for {} s",
+                super::peers::LOST_NS / 1_000_000_000
+            )
+        };
+        self.facts.log.warn(what);
+        self.port.abandon();
+        self.pending.retain(|one| one.rank != rank);
+        let all = |engine: &Self| -> Vec<(u64, bool)> {
+            let senders = engine.senders.iter().filter(|one| one.outgoing.peer() == rank);
+            let receivers = engine.receivers.iter().filter(|one| one.incoming.peer() == rank);
+            let senders = senders.map(|one| (one.key, true));
+            senders.chain(receivers.map(|one| (one.key, false))).collect()
+        };
+        for (key, sends) in all(self) {
+            if sends { self.end_sender(key) } else { self.lose_receiver(key, false) }
+        }
+    }
+
+    /// MPI cannot be used any more: every remote peer is gone.
+    fn fail(&mut self, error: Error) {
+        self.facts.log.error(|| format!("MPI cannot be used any more: {error}"));
+        self.failed = Some(error);
+        self.pending.clear();
+        for receiver in std::mem::take(&mut self.receivers) {
+            receiver.lose();
+            self.forget_receiver(receiver);
+        }
+        for key in self.senders.iter().map(|one| one.key).collect::<Vec<_>>() {
+            self.end_sender(key);
+        }
+    }
+
+    /// The context ends: consumers are told, and what producers sent goes out as long as somebody takes it. True when
+    /// nothing is left to do.
+    pub fn wind_up(&mut self) -> bool {
+        if self.failed.is_some() {
+            return true;
+        }
+        for receiver in std::mem::take(&mut self.receivers) {
+            let _ = self.say(kind::BYE, receiver.incoming.peer(), receiver.peer_key, receiver.key);
+            self.forget_receiver(receiver);
+        }
+        self.progress(false);
+        self.senders.is_empty() && self.mailbox.is_idle()
+    }
+
+    /// Changes as long as consumers take what is sent to them.
+    pub fn moved(&self) -> u64 {
+        let all = self.senders.iter().map(|one| one.outgoing.moved().wrapping_add(one.key));
+        all.fold(0, u64::wrapping_add)
+    }
+
+    /// The live channel of a name.
+    pub(super) fn channel(&self, name: &str) -> Option<Arc<ChannelShared>> {
+        let channels = super::super::service::lock(&self.facts.channels);
+        channels.iter().filter_map(std::sync::Weak::upgrade).find(|one| one.name.as_str() == name)
+    }
+}
+
+pub(super) fn protocol(what: String) -> Error {
+    Error::new(LAVA_ERROR_PROTOCOL, what)
+}

@@ -1,0 +1,304 @@
+//! What a context has of its remote connections: the engine behind a lock, and who makes it go.
+//!
+//! A thread that sends or waits for a frame works for all remote connections of its context while it does so, because
+//! a message that had to pass through another thread would take longer. What nobody else does, a thread of the library
+//! does ([`super::thread`]). Where the application gave MPI to one thread only, that thread does it all.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, TryLockError, Weak};
+use std::thread::{JoinHandle, ThreadId};
+
+use super::super::service::lock;
+use super::super::shared::ChannelShared;
+use super::engine::Engine;
+use super::thread;
+use crate::error::{Error, Result};
+use crate::log::Log;
+use crate::memory::MemoryContext;
+use crate::os::clock::Deadline;
+use crate::os::fork::ForkGuard;
+use crate::os::futex::{self, Word};
+use crate::scope::{Forced, Location};
+use crate::transport::mpi::job::Job;
+use crate::transport::mpi::port::Port;
+use crate::transport::mpi::start::Start;
+use crate::types::*;
+
+/// When the context ends: how long to go on although no consumer takes anything more.
+const LINGER_NS: u64 = 5_000_000_000;
+
+/// What the engine knows of its context.
+pub struct Facts {
+    pub log: Log,
+    pub location: Location,
+    pub forced: Forced,
+    pub memory: MemoryContext,
+    pub fork: Arc<ForkGuard>,
+    /// The context's channels, for those who look for them.
+    pub channels: Mutex<Vec<Weak<ChannelShared>>>,
+}
+
+/// Who is asleep, seen by those who have work for it.
+const AWAKE: u32 = 0;
+/// A short sleep that nobody needs to end.
+const RESTS: u32 = 1;
+/// A sleep that work ends.
+const SLEEPS: u32 = 2;
+
+/// See the module. Any thread.
+pub struct Remote {
+    start: Arc<Start>,
+    facts: Arc<Facts>,
+    engine: Mutex<Option<Engine>>,
+    /// Any thread may call MPI.
+    free: AtomicBool,
+    /// The one thread that may, otherwise.
+    only: OnceLock<ThreadId>,
+    /// Why there is no job, although one was wanted.
+    refusal: Mutex<Option<Error>>,
+    begun: AtomicBool,
+    ended: AtomicBool,
+    /// A producer could not get the lock: whoever has it looks again.
+    called: AtomicBool,
+    /// Counts rounds of threads that are not the library's.
+    driven: AtomicU32,
+    state: AtomicU32,
+    bell: AtomicU32,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl std::fmt::Debug for Remote {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Remote")
+    }
+}
+
+impl Remote {
+    pub fn new(start: Arc<Start>, facts: Facts) -> Arc<Self> {
+        Arc::new(Self {
+            start,
+            facts: Arc::new(facts),
+            engine: Mutex::new(None),
+            free: AtomicBool::new(false),
+            only: OnceLock::new(),
+            refusal: Mutex::new(None),
+            begun: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            called: AtomicBool::new(false),
+            driven: AtomicU32::new(0),
+            state: AtomicU32::new(AWAKE),
+            bell: AtomicU32::new(0),
+            thread: Mutex::new(None),
+        })
+    }
+
+    pub fn facts(&self) -> &Arc<Facts> {
+        &self.facts
+    }
+
+    /// Whether channels of this context can reach other hosts, now or soon.
+    pub fn is_wanted(&self) -> bool {
+        self.start.is_wanted() || lock(&self.engine).is_some()
+    }
+
+    /// Why there is no job.
+    pub fn refusal(&self) -> Option<Error> {
+        lock(&self.refusal).clone()
+    }
+
+    /// Joins the job, in the background. What goes wrong is in the log and in [`Self::refusal`]: local channels work
+    /// all the same.
+    pub fn begin(self: &Arc<Self>) {
+        if !self.start.is_wanted() || self.begun.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let begun =
+            self.start.begin(&self.facts.location, &self.facts.log).and_then(|()| {
+                match self.start.job(Deadline::after(0))? {
+                    Some(job) if !job.own_threads() => {
+                        let _ = self.only.set(std::thread::current().id());
+                        self.open(&job)
+                    }
+                    _ => {
+                        *lock(&self.thread) = Some(thread::start(Arc::clone(self))?);
+                        Ok(())
+                    }
+                }
+            });
+        if let Err(error) = begun {
+            self.refuse(error);
+        }
+    }
+
+    pub(super) fn refuse(&self, error: Error) {
+        self.facts.log.warn(|| format!("no channels to other hosts: {error}"));
+        *lock(&self.refusal) = Some(error);
+    }
+
+    pub(super) fn start(&self) -> &Start {
+        &self.start
+    }
+
+    /// Makes the engine of a job that was joined.
+    pub(super) fn open(self: &Arc<Self>, job: &Arc<Job>) -> Result<()> {
+        let Some(port) = self.start.take_port() else {
+            return Err(Error::new(LAVA_ERROR_INTERNAL, "the job's port is taken"));
+        };
+        self.open_with(port, job)
+    }
+
+    /// Begins with a port that a test made.
+    #[cfg(test)]
+    pub fn start_with(self: &Arc<Self>, port: Box<dyn Port>, job: &Arc<Job>) -> Result<()> {
+        self.begun.store(true, Ordering::Release);
+        self.open_with(port, job)?;
+        *lock(&self.thread) = Some(thread::start_running(Arc::clone(self))?);
+        Ok(())
+    }
+
+    fn open_with(self: &Arc<Self>, port: Box<dyn Port>, job: &Arc<Job>) -> Result<()> {
+        let engine = Engine::new(port, Arc::clone(job), self)?;
+        *lock(&self.engine) = Some(engine);
+        self.free.store(job.own_threads(), Ordering::Release);
+        Ok(())
+    }
+
+    /// A producer's channel can be found from now on.
+    pub fn offer(&self, channel: &Arc<ChannelShared>) {
+        let mut channels = lock(&self.facts.channels);
+        channels.retain(|one| one.strong_count() > 0);
+        channels.push(Arc::downgrade(channel));
+    }
+
+    /// It is found no more.
+    pub fn withdraw(&self, channel: &Arc<ChannelShared>) {
+        lock(&self.facts.channels).retain(|one| !std::ptr::eq(one.as_ptr(), Arc::as_ptr(channel)));
+        self.ring();
+    }
+
+    /// Whether this thread may call MPI.
+    fn may(&self) -> bool {
+        (self.free.load(Ordering::Relaxed)
+            || self.only.get().is_some_and(|only| *only == std::thread::current().id()))
+            && !self.facts.fork.is_child()
+    }
+
+    /// The engine, if nobody else has it.
+    fn try_engine(&self) -> Option<MutexGuard<'_, Option<Engine>>> {
+        match self.engine.try_lock() {
+            Ok(engine) => Some(engine),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    /// Works for the remote connections, if nobody else does. True if something happened. For threads that wait.
+    #[inline]
+    pub fn drive(&self) -> bool {
+        if !self.may() {
+            return false;
+        }
+        self.driven.fetch_add(1, Ordering::Relaxed);
+        self.round()
+    }
+
+    pub(super) fn round(&self) -> bool {
+        let Some(mut engine) = self.try_engine() else { return false };
+        let called =
+            self.called.load(Ordering::Relaxed) && self.called.swap(false, Ordering::AcqRel);
+        engine.as_mut().is_some_and(|engine| engine.progress(called))
+    }
+
+    /// Works as [`Self::drive`] until something happened or the deadline passed. True: something happened. For a thread
+    /// that the application gave MPI.
+    pub fn progress(&self, deadline: Deadline) -> Result<bool> {
+        if let Some(refusal) = self.refusal() {
+            return Err(refusal);
+        }
+        loop {
+            if self.round() {
+                return Ok(true);
+            }
+            if deadline.passed() {
+                return Ok(false);
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    /// Does something with the engine; None if there is none (yet).
+    pub(super) fn with<T>(&self, act: impl FnOnce(&mut Engine) -> T) -> Option<T> {
+        lock(&self.engine).as_mut().map(act)
+    }
+
+    /// A producer has published to a remote consumer: it is sent now, by this thread or whoever has the engine.
+    pub(super) fn call(&self, key: u64) {
+        if self.may()
+            && let Some(mut engine) = self.try_engine()
+        {
+            self.driven.fetch_add(1, Ordering::Relaxed);
+            let sending = engine.as_mut().is_some_and(|engine| engine.send_now(key));
+            drop(engine);
+            if sending && self.state.load(Ordering::Relaxed) == SLEEPS {
+                self.ring();
+            }
+            return;
+        }
+        self.called.store(true, Ordering::Release);
+        if self.state.load(Ordering::SeqCst) != AWAKE {
+            self.ring();
+        }
+    }
+
+    /// Wakes the library's thread.
+    fn ring(&self) {
+        self.bell.fetch_add(1, Ordering::AcqRel);
+        futex::wake(&self.bell);
+    }
+
+    /// Rounds that other threads made since the last call with `since`, which is updated.
+    pub(super) fn was_driven(&self, since: &mut u32) -> bool {
+        let now = self.driven.load(Ordering::Relaxed);
+        std::mem::replace(since, now) != now
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// The library's thread sleeps; `rests`: no work is to end it early.
+    pub(super) fn sleep(&self, time_ns: u64, rests: bool) {
+        let expected = self.bell.load(Ordering::Acquire);
+        self.state.store(if rests { RESTS } else { SLEEPS }, Ordering::SeqCst);
+        if !self.has_ended() && !self.called.load(Ordering::SeqCst) {
+            futex::wait_any(&[Word { word: &self.bell, expected }], Deadline::after(time_ns));
+        }
+        self.state.store(AWAKE, Ordering::Relaxed);
+    }
+
+    /// The context ends: what was sent goes out first, as long as somebody takes it.
+    pub fn end(&self) {
+        if self.facts.fork.is_child() {
+            // MPI is the parent's.
+            std::mem::forget(lock(&self.engine).take());
+            std::mem::forget(lock(&self.thread).take());
+            return;
+        }
+        self.ended.store(true, Ordering::Release);
+        self.ring();
+        if let Some(thread) = lock(&self.thread).take() {
+            let _ = thread.join();
+        }
+        let Some(mut engine) = lock(&self.engine).take() else { return };
+        if !self.may() {
+            return drop(engine);
+        }
+        let (mut moved, mut until) = (engine.moved(), Deadline::after(LINGER_NS));
+        while !engine.wind_up() && !until.passed() {
+            if engine.moved() != moved {
+                (moved, until) = (engine.moved(), Deadline::after(LINGER_NS));
+            }
+            std::thread::yield_now();
+        }
+    }
+}

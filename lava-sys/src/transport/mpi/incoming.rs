@@ -1,0 +1,445 @@
+//! The consumer's end of a remote connection: receives into free slots of a pool of this process, puts descriptors into
+//! the ring that the consumer reads, and tells the producer what was taken and released.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::message::{self, CHUNK};
+use super::port::{Completion, Port, Request};
+use crate::error::{Error, Result};
+use crate::memory::Buffer;
+use crate::os::clock::now_ns;
+use crate::transport::Outlet;
+use crate::transport::descriptor::{Decoded, Payload, Place, Words};
+use crate::transport::metadata::Metadata;
+use crate::transport::shm::ShmOutlet;
+use crate::types::*;
+use crate::wire::LINE;
+
+/// Most receives that are begun at once.
+const WINDOW: usize = 64;
+/// Receives that are looked at together, while messages come.
+const LOOK: usize = 8;
+/// How long news for the producer may wait for more.
+const NEWS_NS: u64 = 50_000;
+
+/// Makes memory for a frame that no slot holds: what MPI writes to, and what the consumer reads.
+pub type Allocate = Box<dyn Fn(u64) -> Result<(Arc<Buffer>, Arc<Buffer>)> + Send>;
+/// Buffers that frames lie in apart from the pool, by number.
+pub type Buffers = Arc<Mutex<HashMap<u32, Arc<Buffer>>>>;
+
+/// What a new one is made of.
+pub struct Parts {
+    pub outlet: ShmOutlet,
+    /// The same slots' tensors, writable.
+    pub metadata: Metadata,
+    /// Writable host memory: `slots` of `stride` bytes.
+    pub pool: Arc<Buffer>,
+    pub stride: u64,
+    pub slots: u32,
+    pub max_frame_size: u64,
+    /// The producer's slots.
+    pub capacity: u32,
+    pub queue_length: u32,
+    /// Each descriptor that is taken is told at once.
+    pub hurry: bool,
+    pub allocate: Allocate,
+    pub buffers: Buffers,
+    pub peer: i32,
+    pub tag: i32,
+}
+
+struct Posted {
+    request: Request,
+    slot: u32,
+    /// Bytes received, or why nothing was.
+    done: Option<(usize, lava_status)>,
+}
+
+/// A frame in a slot, until it is released.
+#[derive(Clone, Copy, Default)]
+struct Held {
+    /// Position in the consumer's ring, plus 1; 0: no frame.
+    position: u64,
+    /// The producer's slot.
+    origin: u32,
+    /// Number of the buffer that it lies in; 0: the slot.
+    buffer: u32,
+}
+
+/// A frame whose payload is coming apart.
+struct Bulk {
+    words: Words,
+    slot: u32,
+    buffer: u32,
+    keep: Option<Arc<Buffer>>,
+    requests: Vec<Request>,
+}
+
+/// What the producer is to be told.
+pub struct News {
+    pub consumed: u64,
+    pub granted: u64,
+}
+
+/// See the module. Used under the engine's lock.
+pub struct Incoming {
+    parts: Parts,
+    posted: VecDeque<Posted>,
+    free: Vec<u32>,
+    held: Box<[Held]>,
+    bulk: Option<Bulk>,
+    last_buffer: u32,
+    granted: u64,
+    lines: u64,
+    told: News,
+    released: Vec<u32>,
+    /// When the oldest news came; 0: there is none.
+    news_since: u64,
+    /// Messages came at the last look.
+    hot: bool,
+    /// The consumer is gone: frames are given back as they come.
+    detached: bool,
+    pub frames: u64,
+}
+
+impl Incoming {
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            posted: VecDeque::with_capacity(WINDOW),
+            free: (0..parts.slots).rev().collect(),
+            held: vec![Held::default(); parts.slots as usize].into(),
+            bulk: None,
+            last_buffer: 0,
+            granted: 0,
+            lines: 0,
+            told: News { consumed: 0, granted: 0 },
+            released: Vec::with_capacity(parts.capacity.min(4096) as usize),
+            news_since: 0,
+            hot: false,
+            detached: false,
+            frames: 0,
+            parts,
+        }
+    }
+
+    pub fn peer(&self) -> i32 {
+        self.parts.peer
+    }
+
+    /// Descriptors received.
+    pub fn lines(&self) -> u64 {
+        self.lines
+    }
+
+    /// Begins receives into free slots. Gives how many were begun in all.
+    pub fn post(&mut self, port: &mut dyn Port) -> Result<u64> {
+        let Some(start) = self.parts.pool.data() else { return Ok(self.granted) };
+        let bytes = (self.parts.stride as usize).min(CHUNK);
+        while self.posted.len() < WINDOW
+            && let Some(slot) = self.free.pop()
+        {
+            let (peer, tag) = (Some(self.parts.peer), Some(self.parts.tag));
+            // SAFETY: a slot of the pool that holds no frame; the memory stays as long as this value and `remains`.
+            let request = unsafe {
+                let at = start.add((u64::from(slot) * self.parts.stride) as usize);
+                port.receive(at.as_ptr(), bytes, peer, tag)
+            }?;
+            self.posted.push_back(Posted { request, slot, done: None });
+            self.granted += 1;
+        }
+        Ok(self.granted)
+    }
+
+    /// Adds the requests to look at.
+    pub fn requests(&self, to: &mut Vec<Request>) {
+        match &self.bulk {
+            Some(bulk) => to.extend(&bulk.requests),
+            None => {
+                let count = if self.hot { LOOK } else { 1 };
+                let waiting = self.posted.iter().take(count).filter(|one| one.done.is_none());
+                to.extend(waiting.map(|one| one.request));
+            }
+        }
+    }
+
+    /// A receive has ended.
+    pub fn completed(&mut self, done: &Completion) -> Result<()> {
+        if let Some(bulk) = &mut self.bulk
+            && let Some(at) = bulk.requests.iter().position(|one| *one == done.request)
+        {
+            bulk.requests.swap_remove(at);
+            return match done.status {
+                LAVA_OK => Ok(()),
+                status => Err(Error::new(status, "receiving a part of a large frame")),
+            };
+        }
+        if let Some(one) = self.posted.iter_mut().find(|one| one.request == done.request) {
+            one.done = Some((done.bytes, done.status));
+        }
+        Ok(())
+    }
+
+    /// Takes in what has come and what the consumer gave back. True if there was something. An error ends the
+    /// connection: the producer broke the protocol, or memory is missing.
+    pub fn settle(&mut self, port: &mut dyn Port) -> Result<bool> {
+        let before = self.lines;
+        while self.finish_bulk()? {
+            let Some(front) = self.posted.front() else { break };
+            let Some((bytes, status)) = front.done else { break };
+            let slot = front.slot;
+            self.posted.pop_front();
+            if status != LAVA_OK {
+                self.free.push(slot);
+                return Err(Error::new(status, "receiving a frame"));
+            }
+            self.accept(slot, bytes, port)?;
+        }
+        self.hot = self.lines != before;
+        if self.hot {
+            self.parts.outlet.wake();
+        }
+        let returned = self.take_releases()?;
+        self.post(port)?;
+        Ok(self.hot || returned)
+    }
+
+    /// A message lies in a slot.
+    fn accept(&mut self, slot: u32, bytes: usize, port: &mut dyn Port) -> Result<()> {
+        let start = self.parts.pool.data().ok_or_else(|| broken("no memory"))?;
+        // SAFETY: the message was received into this slot, which nobody else uses now.
+        let message = unsafe {
+            let at = start.add((u64::from(slot) * self.parts.stride) as usize);
+            std::slice::from_raw_parts(at.as_ptr(), bytes.min(self.parts.stride as usize))
+        };
+        let last = message::last_line(message).ok_or_else(|| broken("a message without a line"))?;
+        let opened = message::open(last).ok_or_else(|| broken("a line that makes no sense"))?;
+        match opened {
+            (words, Decoded { payload: Payload::Elsewhere(place), .. }, bulk) => {
+                self.accept_frame(slot, message, (words, place), bulk, port)
+            }
+            _ => {
+                self.accept_small(message)?;
+                self.free.push(slot);
+                Ok(())
+            }
+        }
+    }
+
+    fn accept_small(&mut self, message: &[u8]) -> Result<()> {
+        let (lines, rest) = message.as_chunks::<LINE>();
+        if !rest.is_empty() {
+            return Err(broken("a message of small frames with a remainder"));
+        }
+        for line in lines {
+            let opened = message::open(bytemuck::pod_read_unaligned(line));
+            let Some((words, Decoded { payload, .. }, _)) = opened else {
+                return Err(broken("a line that makes no sense"));
+            };
+            if matches!(payload, Payload::Elsewhere(_)) {
+                return Err(broken("a frame among small frames"));
+            }
+            self.push(&words)?;
+        }
+        Ok(())
+    }
+
+    fn accept_frame(
+        &mut self,
+        slot: u32,
+        message: &[u8],
+        (words, place): (Words, Place),
+        bulk: bool,
+        port: &mut dyn Port,
+    ) -> Result<()> {
+        let tail = LINE + if place.tensor { message::TENSOR } else { 0 };
+        let body = message.len().checked_sub(tail);
+        let expected = if bulk { Some(0) } else { usize::try_from(place.size).ok() };
+        if body.is_none() || body != expected || place.slot >= self.parts.capacity {
+            return Err(broken("a frame whose numbers do not fit"));
+        }
+        if !bulk && place.size > self.parts.max_frame_size {
+            return Err(broken("a frame that is too large"));
+        }
+        if place.tensor {
+            let tensor = &message[message.len() - tail..][..message::TENSOR];
+            self.parts.metadata.copy_in(slot, &bytemuck::pod_read_unaligned(tensor));
+        }
+        self.held[slot as usize] = Held { position: 0, origin: place.slot, buffer: 0 };
+        if bulk {
+            return self.begin_bulk(slot, words, place, port);
+        }
+        self.publish(slot, &words, 0)
+    }
+
+    /// Puts a whole frame into the consumer's ring.
+    fn publish(&mut self, slot: u32, words: &Words, buffer: u32) -> Result<()> {
+        let position = self.push(&message::place(*words, slot, buffer))?;
+        let held = &mut self.held[slot as usize];
+        (held.position, held.buffer) = (position + 1, buffer);
+        if self.detached {
+            self.give_back(slot);
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, words: &Words) -> Result<u64> {
+        self.lines += 1;
+        self.frames += 1;
+        if self.detached {
+            return Ok(self.lines - 1);
+        }
+        match self.parts.outlet.room(1) {
+            Ok(0) => Err(broken("more frames than the queue has places")),
+            Ok(_) => Ok(self.parts.outlet.push_words(words)),
+            Err(status) => Err(Error::new(status, "the consumer's ring")),
+        }
+    }
+
+    /// Begins to receive the payload of a large frame: into its slot if it fits, else into memory of its own.
+    fn begin_bulk(
+        &mut self,
+        slot: u32,
+        words: Words,
+        place: Place,
+        port: &mut dyn Port,
+    ) -> Result<()> {
+        let fits = place.size <= self.parts.max_frame_size;
+        let (into, at, buffer, keep) = if fits {
+            let at = u64::from(slot) * self.parts.stride;
+            (Arc::clone(&self.parts.pool), at, 0, None)
+        } else {
+            let (ours, theirs) = (self.parts.allocate)(place.size)?;
+            self.last_buffer = self.last_buffer.checked_add(1).unwrap_or(1);
+            lock(&self.parts.buffers).insert(self.last_buffer, theirs);
+            (Arc::clone(&ours), 0, self.last_buffer, Some(ours))
+        };
+        let start = into.data().ok_or_else(|| broken("no memory"))?;
+        let (peer, tag) = (Some(self.parts.peer), Some(self.parts.tag + 1));
+        let mut bulk = Bulk { words, slot, buffer, keep, requests: Vec::new() };
+        for (offset, length) in message::chunks(place.size) {
+            // SAFETY: the slot or the buffer has `size` bytes, and nobody else uses them; they stay, as in `post`.
+            let request = unsafe {
+                let part = start.add((at + offset) as usize);
+                port.receive(part.as_ptr(), length, peer, tag)
+            }?;
+            bulk.requests.push(request);
+        }
+        self.bulk = Some(bulk);
+        Ok(())
+    }
+
+    /// Publishes a large frame that has come whole. False: one is still coming.
+    fn finish_bulk(&mut self) -> Result<bool> {
+        match self.bulk.take_if(|bulk| bulk.requests.is_empty()) {
+            Some(Bulk { words, slot, buffer, .. }) => {
+                self.publish(slot, &words, buffer).map(|()| true)
+            }
+            None => Ok(self.bulk.is_none()),
+        }
+    }
+
+    /// Slots that the consumer gave back. True if there were any.
+    fn take_releases(&mut self) -> Result<bool> {
+        let mut any = false;
+        while let Some(released) = self.parts.outlet.released() {
+            let held = self.held.get(released.slot as usize).copied().unwrap_or_default();
+            if held.position != released.position + 1 {
+                return Err(Error::new(LAVA_ERROR_INTERNAL, "a release that fits no frame"));
+            }
+            self.give_back(released.slot);
+            any = true;
+        }
+        Ok(any)
+    }
+
+    fn give_back(&mut self, slot: u32) {
+        let held = std::mem::take(&mut self.held[slot as usize]);
+        if held.buffer != 0 {
+            lock(&self.parts.buffers).remove(&held.buffer);
+        }
+        self.free.push(slot);
+        self.released.push(held.origin);
+    }
+
+    /// The consumer's handle is gone: what it did not take below `consumed` goes back, and all that comes.
+    pub fn detach(&mut self, consumed: u64) {
+        self.detached = true;
+        let next = self.parts.outlet.next();
+        for position in consumed..next {
+            let slot = self.parts.outlet.published_slot(position);
+            if let Some(slot) = slot
+                && self.held.get(slot as usize).is_some_and(|held| held.position == position + 1)
+            {
+                self.give_back(slot);
+            }
+        }
+    }
+
+    pub fn is_detached(&self) -> bool {
+        self.detached
+    }
+
+    /// What the producer should know by now; `slots` of [`Self::releases`] go with it.
+    pub fn news(&mut self) -> Option<News> {
+        let consumed = match self.parts.outlet.consumed() {
+            Ok(_) if self.detached => self.lines,
+            Ok(consumed) => consumed,
+            Err(_) => return None,
+        };
+        let taken = consumed - self.told.consumed;
+        let granted = self.granted - self.told.granted;
+        let released = self.released.len() as u64;
+        if taken == 0 && granted == 0 && released == 0 {
+            self.news_since = 0;
+            return None;
+        }
+        let capacity = u64::from(self.parts.capacity);
+        let much = taken * 2 >= u64::from(self.parts.queue_length)
+            || granted * 2 >= (self.parts.slots as u64).min(WINDOW as u64)
+            || released * 2 >= capacity
+            || (self.parts.hurry && taken > 0);
+        if !much {
+            let now = now_ns();
+            if self.news_since == 0 {
+                self.news_since = now;
+            }
+            if now - self.news_since < NEWS_NS {
+                return None;
+            }
+        }
+        (self.news_since, self.told) = (0, News { consumed, granted: self.granted });
+        Some(News { consumed, granted: self.granted })
+    }
+
+    /// The producer's slots to give back with the news; at most as many as `to` takes.
+    pub fn releases(&mut self, to: &mut [u32]) -> usize {
+        let count = self.released.len().min(to.len());
+        for (to, from) in to.iter_mut().zip(self.released.drain(..count)) {
+            *to = from;
+        }
+        count
+    }
+
+    /// The producer has ended, and everything came.
+    pub fn close(&mut self) {
+        self.parts.outlet.close();
+    }
+
+    /// What MPI may still write to when this connection is gone: the requests, and the memory to keep for them.
+    pub fn remains(self) -> (Vec<Request>, Box<dyn std::any::Any + Send>) {
+        let posted = self.posted.iter().filter(|one| one.done.is_none()).map(|one| one.request);
+        let parts = self.bulk.iter().flat_map(|bulk| bulk.requests.iter().copied());
+        let requests = posted.chain(parts).collect();
+        let keep = self.bulk.and_then(|bulk| bulk.keep);
+        (requests, Box::new((self.parts.pool, keep)))
+    }
+}
+
+fn broken(what: &str) -> Error {
+    Error::new(LAVA_ERROR_PROTOCOL, what)
+}
+
+fn lock(buffers: &Buffers) -> std::sync::MutexGuard<'_, HashMap<u32, Arc<Buffer>>> {
+    buffers.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,123 @@
+//! Messages between engines: short, from anybody, on a tag of their own, in the order in which each engine sent them.
+
+use std::collections::VecDeque;
+
+use super::port::{Completion, Port, Request};
+use crate::error::Result;
+use crate::types::LAVA_OK;
+use crate::wire::remote::LETTER;
+
+/// Tag of these messages.
+pub const TAG: i32 = 0;
+/// Receives that are begun at once.
+const RECEIVES: usize = 32;
+
+struct Receive {
+    request: Request,
+    memory: Box<[u8; LETTER]>,
+    done: Option<Completion>,
+}
+
+/// See the module. Used under the engine's lock.
+#[derive(Default)]
+pub struct Mailbox {
+    receives: VecDeque<Receive>,
+    sends: Vec<(Request, Box<[u8; LETTER]>)>,
+    spare: Vec<Box<[u8; LETTER]>>,
+    /// Messages came at the last look.
+    hot: bool,
+}
+
+/// A message that came.
+pub struct Letter {
+    pub from: i32,
+    pub size: usize,
+    memory: Box<[u8; LETTER]>,
+}
+
+impl Letter {
+    pub fn bytes(&self) -> &[u8] {
+        &self.memory[..self.size.min(LETTER)]
+    }
+}
+
+impl Mailbox {
+    fn memory(&mut self) -> Box<[u8; LETTER]> {
+        self.spare.pop().unwrap_or_else(|| Box::new([0; LETTER]))
+    }
+
+    /// Begins the receives that are missing.
+    pub fn post(&mut self, port: &mut dyn Port) -> Result<()> {
+        while self.receives.len() < RECEIVES {
+            let mut memory = self.memory();
+            // SAFETY: the memory is kept beside the request until it is complete.
+            let request = unsafe { port.receive(memory.as_mut_ptr(), LETTER, None, Some(TAG)) }?;
+            self.receives.push_back(Receive { request, memory, done: None });
+        }
+        Ok(())
+    }
+
+    /// Sends a message, at most [`LETTER`] bytes.
+    pub fn send(&mut self, port: &mut dyn Port, to: i32, bytes: &[u8]) -> Result<()> {
+        let mut memory = self.memory();
+        let size = bytes.len().min(LETTER);
+        memory[..size].copy_from_slice(&bytes[..size]);
+        // SAFETY: as in `post`.
+        let request = unsafe { port.send(memory.as_ptr(), size, to, TAG) }?;
+        self.sends.push((request, memory));
+        Ok(())
+    }
+
+    /// True if no message of this engine is under way.
+    pub fn is_idle(&self) -> bool {
+        self.sends.is_empty()
+    }
+
+    /// Adds the requests to look at.
+    pub fn requests(&self, to: &mut Vec<Request>) {
+        let count = if self.hot { RECEIVES } else { 1 };
+        let waiting = self.receives.iter().take(count).filter(|one| one.done.is_none());
+        to.extend(waiting.map(|one| one.request));
+        to.extend(self.sends.iter().map(|(request, _)| *request));
+    }
+
+    /// A message was sent or has come.
+    pub fn completed(&mut self, done: &Completion) {
+        if let Some(one) = self.receives.iter_mut().find(|one| one.request == done.request) {
+            one.done = Some(*done);
+        } else if let Some(at) = self.sends.iter().position(|(one, _)| *one == done.request) {
+            let (_, memory) = self.sends.swap_remove(at);
+            self.spare.push(memory);
+        }
+    }
+
+    /// The next message, in order of arrival. Give its memory back with [`Self::give_back`].
+    pub fn take(&mut self) -> Option<Letter> {
+        loop {
+            self.hot = self.receives.front().is_some_and(|one| one.done.is_some());
+            let done = self.receives.front().and_then(|one| one.done)?;
+            let memory = self.receives.pop_front()?.memory;
+            if done.status == LAVA_OK {
+                return Some(Letter { from: done.source, size: done.bytes, memory });
+            }
+            self.spare.push(memory);
+        }
+    }
+
+    pub fn give_back(&mut self, letter: Letter) {
+        self.spare.push(letter.memory);
+    }
+
+    /// What MPI may still use when the engine ends.
+    pub fn remains(self) -> (Vec<Request>, Box<dyn std::any::Any + Send>) {
+        let receives: Vec<Request> = self.receives.iter().map(|one| one.request).collect();
+        let sends = self.sends.iter().map(|(request, _)| *request);
+        (receives.iter().copied().chain(sends).collect(), Box::new((self.receives, self.sends)))
+    }
+}
+
+impl std::fmt::Debug for Receive {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Receive({:?})", self.request)
+    }
+}

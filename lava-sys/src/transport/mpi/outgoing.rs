@@ -1,0 +1,351 @@
+//! The producer's end of a remote connection: takes descriptors from the ring that the producer fills, sends the frames
+//! straight from their slots, and gives slots back as the consumer releases them.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use super::message::{self, CHUNK, SLACK, SMALL};
+use super::port::{Port, Request};
+use super::send_ring::SendRing;
+use crate::error::{Hot, Result};
+use crate::memory::Buffer;
+use crate::transport::descriptor::{self, Payload, Place, Words};
+use crate::transport::metadata::Metadata;
+use crate::transport::shm::{ShmInlet, ShmLink};
+use crate::transport::{Inlet, Popped, Released, Returns};
+use crate::types::*;
+use crate::wire::LINE;
+
+/// Descriptors on their way that the consumer has not taken, with policy drop-oldest: what is on its way cannot be
+/// dropped any more.
+const DROPPING_WINDOW: u64 = 2;
+/// Sends that are looked at together.
+const LOOK: usize = 8;
+
+/// What a new one is made of.
+pub struct Parts {
+    pub inlet: ShmInlet,
+    pub link: Arc<ShmLink>,
+    /// Host memory with the channel's slots: the pool, or its mirror.
+    pub pool: Arc<Buffer>,
+    pub stride: u64,
+    pub max_frame_size: u64,
+    pub capacity: u32,
+    pub metadata: Metadata,
+    /// Policy drop-oldest.
+    pub may_drop: bool,
+    pub peer: i32,
+    pub tag: i32,
+    /// Messages that the consumer can take.
+    pub granted: u64,
+}
+
+/// See the module. Used under the engine's lock.
+pub struct Outgoing {
+    parts: Parts,
+    /// The application's buffers that frames may lie in, by number.
+    pub buffers: HashMap<u32, Arc<Buffer>>,
+    /// For each slot: position at which it was taken, plus 1; 0: the consumer does not have it.
+    held: Box<[u64]>,
+    /// Descriptors taken from the ring, and those of them that the consumer has taken.
+    taken: u64,
+    consumed: u64,
+    /// Messages sent.
+    sent: u64,
+    /// A descriptor that was taken and cannot be sent yet: its buffer is not known.
+    waiting: Option<Words>,
+    ring: SendRing,
+    /// Oldest first, with the place in `ring` that each uses.
+    sends: VecDeque<(Request, Option<usize>)>,
+    armed: bool,
+    pub bytes: u64,
+}
+
+impl Outgoing {
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            held: vec![0; parts.capacity as usize].into(),
+            buffers: HashMap::new(),
+            taken: 0,
+            consumed: 0,
+            sent: 0,
+            waiting: None,
+            ring: SendRing::new(),
+            sends: VecDeque::with_capacity(64),
+            armed: false,
+            bytes: 0,
+            parts,
+        }
+    }
+
+    pub fn peer(&self) -> i32 {
+        self.parts.peer
+    }
+
+    /// Descriptors that were sent in all.
+    pub fn lines(&self) -> u64 {
+        self.taken - u64::from(self.waiting.is_some())
+    }
+
+    /// True if the producer said that it ends, and all that it sent is with MPI.
+    pub fn is_drained(&self) -> bool {
+        self.sends.is_empty() && self.waiting.is_none() && !self.parts.inlet.ready()
+    }
+
+    /// True if the producer has ended.
+    pub fn is_closed(&self) -> bool {
+        self.parts.inlet.closed()
+    }
+
+    /// Changes as long as the consumer takes what is sent.
+    pub fn moved(&self) -> u64 {
+        self.consumed.wrapping_add(self.sent)
+    }
+
+    /// True if messages are under way.
+    pub fn is_sending(&self) -> bool {
+        !self.sends.is_empty()
+    }
+
+    /// A buffer that a frame needs and that has not come.
+    pub fn misses_buffer(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    fn may_take(&self) -> bool {
+        let on_the_way = self.taken - self.consumed;
+        let window = if self.parts.may_drop { DROPPING_WINDOW } else { u64::MAX };
+        self.sent < self.parts.granted && self.ring.has_room() && on_the_way < window
+    }
+
+    /// Sends what can be sent. True if something was. `called`: by the producer, whose next frame calls again only if it is
+    /// asked to.
+    pub fn pump(&mut self, port: &mut dyn Port, called: bool) -> Result<bool> {
+        let before = self.sent;
+        if let Some(words) = self.waiting.take() {
+            self.send_frame(words, port)?;
+        }
+        while self.waiting.is_none() && self.may_take() && self.take_some(port)? {}
+        if self.sent != before || called || !self.armed {
+            self.arm();
+        }
+        Ok(self.sent != before)
+    }
+
+    /// The producer calls the engine with its next frame, if none is there now.
+    fn arm(&mut self) {
+        self.parts.inlet.arm_event();
+        self.armed = !self.parts.inlet.ready() || !self.may_take();
+    }
+
+    /// Sends the small frames that wait, as one message, or one other frame. False: nothing waits.
+    fn take_some(&mut self, port: &mut dyn Port) -> Result<bool> {
+        let mut used = 0;
+        let mut other = None;
+        let mut batch = self.ring.open();
+        while used < SMALL && (!self.parts.may_drop || used == 0) {
+            let mut words = [0; 8];
+            if !self.parts.inlet.ready() {
+                break;
+            }
+            match self.parts.inlet.pop(&mut words) {
+                Ok(Popped::Frame { position }) => {
+                    self.taken += 1;
+                    match descriptor::decode(&words).map(|decoded| decoded.payload) {
+                        Some(Payload::Elsewhere(place)) => {
+                            self.note(place.slot, position);
+                            other = Some(words);
+                            break;
+                        }
+                        _ => used = batch.add(used, &message::seal(&words, false)),
+                    }
+                }
+                Ok(Popped::TakenBack { slot, position }) => {
+                    self.parts.link.release(&[Released { slot, position }]);
+                }
+                Ok(Popped::Empty) | Err(_) => break,
+            }
+        }
+        if used > 0 {
+            self.send_small(used, port)?;
+        }
+        let took = used > 0 || other.is_some();
+        if let Some(words) = other {
+            // Its message may have to wait for the consumer, but not for its turn.
+            if self.sent < self.parts.granted && self.ring.has_room() {
+                self.send_frame(words, port)?;
+            } else {
+                self.waiting = Some(words);
+            }
+        }
+        Ok(took)
+    }
+
+    fn note(&mut self, slot: u32, position: u64) {
+        if let Some(held) = self.held.get_mut(slot as usize) {
+            *held = position + 1;
+        }
+    }
+
+    /// Sends the open part of the ring.
+    fn send_small(&mut self, used: usize, port: &mut dyn Port) -> Result<()> {
+        let (at, start) = self.ring.take();
+        // SAFETY: the place is this message's alone until its request is complete: see `collect`.
+        let request = unsafe { port.send(start.as_ptr(), used, self.parts.peer, self.parts.tag) }?;
+        self.sends.push_back((request, Some(at)));
+        self.sent += 1;
+        Ok(())
+    }
+
+    fn send_frame(&mut self, words: Words, port: &mut dyn Port) -> Result<()> {
+        let Some(Payload::Elsewhere(place)) = descriptor::decode(&words).map(|one| one.payload)
+        else {
+            return Ok(());
+        };
+        if self.sent >= self.parts.granted || !self.ring.has_room() {
+            self.waiting = Some(words);
+            return Ok(());
+        }
+        let from = if place.buffer == 0 {
+            Arc::clone(&self.parts.pool)
+        } else {
+            match self.buffers.get(&place.buffer) {
+                Some(buffer) => Arc::clone(buffer),
+                None => {
+                    self.waiting = Some(words);
+                    return Ok(());
+                }
+            }
+        };
+        let at = if place.buffer == 0 {
+            u64::from(place.slot) * self.parts.stride
+        } else {
+            place.offset
+        };
+        let in_place = place.buffer == 0
+            && place.size + SLACK <= self.parts.stride.max(SLACK)
+            && place.size as usize + SLACK as usize <= CHUNK;
+        let end = at.checked_add(place.size);
+        if end.is_none_or(|end| end > from.size()) || from.data().is_none() {
+            return Err(crate::error::Error::new(
+                LAVA_ERROR_INTERNAL,
+                "a frame outside of its memory",
+            ));
+        }
+        self.bytes += place.size;
+        if in_place {
+            self.send_in_place(&words, &place, port)
+        } else {
+            self.send_bulk(&words, &place, &from, at, port)
+        }
+    }
+
+    /// The slot's payload and what belongs to it, in one message.
+    fn send_in_place(&mut self, words: &Words, place: &Place, port: &mut dyn Port) -> Result<()> {
+        let Some(pool) = self.parts.pool.data() else { return Ok(()) };
+        let at = (u64::from(place.slot) * self.parts.stride) as usize;
+        let size = place.size as usize;
+        // SAFETY: the range of the payload is checked, and the slot's slack lies behind it.
+        let (start, mut tail) = unsafe { (pool.add(at), pool.add(at + size)) };
+        let mut length = size;
+        if place.tensor {
+            let tensor = self.parts.metadata.copy_out(place.slot);
+            put(tail, bytemuck::bytes_of(&tensor));
+            // SAFETY: within the slack.
+            tail = unsafe { tail.add(message::TENSOR) };
+            length += message::TENSOR;
+        }
+        put(tail, bytemuck::bytes_of(&message::seal(words, false)));
+        length += LINE;
+        // SAFETY: the slot is not written again before the consumer has released the frame; the memory stays as long as
+        // this value and what is left of it (see `remains`).
+        let request =
+            unsafe { port.send(start.as_ptr(), length, self.parts.peer, self.parts.tag) }?;
+        self.sends.push_back((request, None));
+        self.sent += 1;
+        Ok(())
+    }
+
+    /// What belongs to a frame, then its payload in parts.
+    fn send_bulk(
+        &mut self,
+        words: &Words,
+        place: &Place,
+        from: &Buffer,
+        at: u64,
+        port: &mut dyn Port,
+    ) -> Result<()> {
+        let mut batch = self.ring.open();
+        let mut used = 0;
+        if place.tensor {
+            used = batch
+                .add_bytes(used, bytemuck::bytes_of(&self.parts.metadata.copy_out(place.slot)));
+        }
+        used = batch.add(used, &message::seal(words, true));
+        self.send_small(used, port)?;
+        let Some(start) = from.data() else { return Ok(()) };
+        for (offset, length) in message::chunks(place.size) {
+            // SAFETY: the whole range was checked to lie in the buffer, which stays as `send_in_place` says.
+            let request = unsafe {
+                let part = start.add((at + offset) as usize);
+                port.send(part.as_ptr(), length, self.parts.peer, self.parts.tag + 1)
+            }?;
+            self.sends.push_back((request, None));
+        }
+        Ok(())
+    }
+
+    /// Adds the requests to look at.
+    pub fn requests(&self, to: &mut Vec<Request>) {
+        to.extend(self.sends.iter().take(LOOK).map(|(request, _)| *request));
+    }
+
+    /// A message is sent.
+    pub fn completed(&mut self, request: Request) {
+        if let Some(at) = self.sends.iter().position(|(one, _)| *one == request)
+            && let Some((_, Some(place))) = self.sends.remove(at)
+        {
+            self.ring.give_back(place);
+        }
+    }
+
+    /// What the consumer said of its progress.
+    pub fn acknowledged(&mut self, consumed: u64, granted: u64, slots: &[u32]) -> Hot<()> {
+        let fits =
+            (self.consumed..=self.taken).contains(&consumed) && granted >= self.parts.granted;
+        if !fits {
+            return Err(LAVA_ERROR_PROTOCOL);
+        }
+        (self.consumed, self.parts.granted) = (consumed, granted);
+        for slot in slots {
+            let held = self.held.get_mut(*slot as usize).ok_or(LAVA_ERROR_PROTOCOL)?;
+            let position = std::mem::take(held).checked_sub(1).ok_or(LAVA_ERROR_PROTOCOL)?;
+            self.parts.link.release(&[Released { slot: *slot, position }]);
+        }
+        // With drop-oldest everything taken counts as claimed at once.
+        let kept = if self.parts.may_drop { 0 } else { self.taken - self.consumed };
+        self.parts.inlet.wake(kept);
+        Ok(())
+    }
+
+    /// Position of the first frame that was not taken: the consumer takes no more.
+    pub fn position(&self) -> u64 {
+        self.parts.inlet.consumed()
+    }
+
+    /// What MPI may still read when this connection is gone: the requests, and the memory to keep for them.
+    pub fn remains(self) -> (Vec<Request>, Box<dyn std::any::Any + Send>) {
+        let requests = self.sends.iter().map(|(request, _)| *request).collect();
+        (requests, Box::new((self.ring, self.parts.pool, self.buffers)))
+    }
+}
+
+/// Writes into the slack of a slot; not where it has these bytes already, because they may be on their way to another
+/// consumer.
+fn put(to: std::ptr::NonNull<u8>, bytes: &[u8]) {
+    // SAFETY: the callers' ranges lie in the slack of a slot, which only the engine writes, under its lock.
+    let there = unsafe { std::slice::from_raw_parts_mut(to.as_ptr(), bytes.len()) };
+    if there != bytes {
+        there.copy_from_slice(bytes);
+    }
+}
