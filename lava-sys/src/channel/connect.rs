@@ -11,7 +11,7 @@ use super::link::{Death, agreed_fences, check_user, exactly_one, own_features, p
 use super::name::Name;
 use super::offer::hexadecimal;
 use super::peer_memory::{Mapped, map_all, map_buffer, memory_fits};
-use super::remote::remote::Remote;
+use super::remote::progress::Remote;
 use super::remote::seeking::Search;
 use super::routing::{self, Ends, Rejection, Wants};
 use super::service::{Next, Source, Turn, lock};

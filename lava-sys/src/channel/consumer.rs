@@ -14,7 +14,7 @@ use super::late::Late;
 use super::name::Name;
 use super::producer::check_transports;
 use super::receive::Unpacked;
-use super::remote::remote::Remote;
+use super::remote::progress::Remote;
 use super::rendezvous;
 use super::report::{ConnectionReport, policy_name};
 use super::service::lock;

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::deferral::Deferral;
 use super::presence;
-use super::remote::remote::{Facts, Remote};
+use super::remote::progress::{Facts, Remote};
 use super::rendezvous;
 use super::service::{Service, Source, lock};
 use super::settings::Environment;
@@ -108,7 +108,6 @@ impl Context {
         let facts = Facts {
             log: log.clone(),
             location: location.clone(),
-            forced,
             memory: memory.clone(),
             fork: Arc::clone(&fork),
             channels: Mutex::default(),

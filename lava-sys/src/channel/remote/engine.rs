@@ -7,8 +7,8 @@ use std::sync::{Arc, Weak};
 use super::super::shared::{ChannelShared, Event};
 use super::offering::Pending;
 use super::peers::{Peers, Sign};
+use super::progress::{Facts, Remote};
 use super::receiver::{self, Receiver};
-use super::remote::{Facts, Remote};
 use super::seeking::Seeker;
 use super::sender::{self, Sender};
 use crate::error::{Error, Result};
@@ -176,7 +176,8 @@ impl Engine {
     /// Asks MPI what is done.
     fn test(&mut self) -> Result<bool> {
         let Self { requests, owners, mailbox, senders, receivers, remains, .. } = self;
-        (requests.clear(), owners.clear());
+        requests.clear();
+        owners.clear();
         mailbox.requests(requests);
         owners.push((Owner::Mailbox, requests.len()));
         for (at, sender) in senders.iter().enumerate() {
@@ -496,6 +497,8 @@ impl Engine {
         self.facts.log.warn(what);
         self.port.abandon();
         self.pending.retain(|one| one.rank != rank);
+        let (requests, keep) = self.mailbox.forget(rank);
+        self.keep(requests, keep);
         let all = |engine: &Self| -> Vec<(u64, bool)> {
             let senders = engine.senders.iter().filter(|one| one.outgoing.peer() == rank);
             let receivers = engine.receivers.iter().filter(|one| one.incoming.peer() == rank);

@@ -4,15 +4,15 @@
 //! reads the producer's ring and sends, or receives and fills the consumer's ring. Rings, policies, waiting, frames and
 //! their release are those of local channels.
 //!
-//! * [`remote`]: what a context has of it: the lock, and who makes progress. [`thread`]: progress when nobody else does.
+//! * [`progress`]: what a context has of it: the lock, and who makes progress. [`thread`]: progress when nobody else does.
 //! * [`engine`]: all remote connections of a context, and MPI's port. [`sender`] and [`receiver`] are one of them each.
 //! * [`offering`] and [`seeking`]: the two sides of the handshake. [`peers`]: who is alive.
 
 mod engine;
 mod offering;
 mod peers;
+pub mod progress;
 mod receiver;
-pub mod remote;
 pub mod seeking;
 mod sender;
 #[cfg(test)]

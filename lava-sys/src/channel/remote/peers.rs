@@ -106,7 +106,10 @@ mod tests {
     fn a_silent_rank_is_lost_and_one_that_speaks_is_not() {
         let mut peers = Peers::new(3);
         let start = now_ns();
-        (peers.watch(1), peers.watch(2), peers.heard(7), peers.watch(-1));
+        peers.watch(1);
+        peers.watch(2);
+        peers.heard(7);
+        peers.watch(-1);
         let mut beats = [0; 3];
         let mut lost = None;
         for step in 1..80 {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use super::remote::Remote;
+use super::progress::Remote;
 use crate::error::{Error, Result};
 use crate::os::clock::{Deadline, now_ns};
 use crate::os::signals;

@@ -12,9 +12,18 @@ pub const TAG: i32 = 0;
 /// Receives that are begun at once.
 const RECEIVES: usize = 32;
 
+/// Memory of one message, which stays where it is.
+type Page = Box<[u8; LETTER]>;
+
+struct Send {
+    request: Request,
+    to: i32,
+    memory: Page,
+}
+
 struct Receive {
     request: Request,
-    memory: Box<[u8; LETTER]>,
+    memory: Page,
     done: Option<Completion>,
 }
 
@@ -22,8 +31,8 @@ struct Receive {
 #[derive(Default)]
 pub struct Mailbox {
     receives: VecDeque<Receive>,
-    sends: Vec<(Request, Box<[u8; LETTER]>)>,
-    spare: Vec<Box<[u8; LETTER]>>,
+    sends: Vec<Send>,
+    spare: Vec<Page>,
     /// Messages came at the last look.
     hot: bool,
 }
@@ -32,7 +41,7 @@ pub struct Mailbox {
 pub struct Letter {
     pub from: i32,
     pub size: usize,
-    memory: Box<[u8; LETTER]>,
+    memory: Page,
 }
 
 impl Letter {
@@ -42,7 +51,7 @@ impl Letter {
 }
 
 impl Mailbox {
-    fn memory(&mut self) -> Box<[u8; LETTER]> {
+    fn memory(&mut self) -> Page {
         self.spare.pop().unwrap_or_else(|| Box::new([0; LETTER]))
     }
 
@@ -64,7 +73,7 @@ impl Mailbox {
         memory[..size].copy_from_slice(&bytes[..size]);
         // SAFETY: as in `post`.
         let request = unsafe { port.send(memory.as_ptr(), size, to, TAG) }?;
-        self.sends.push((request, memory));
+        self.sends.push(Send { request, to, memory });
         Ok(())
     }
 
@@ -78,16 +87,15 @@ impl Mailbox {
         let count = if self.hot { RECEIVES } else { 1 };
         let waiting = self.receives.iter().take(count).filter(|one| one.done.is_none());
         to.extend(waiting.map(|one| one.request));
-        to.extend(self.sends.iter().map(|(request, _)| *request));
+        to.extend(self.sends.iter().map(|one| one.request));
     }
 
     /// A message was sent or has come.
     pub fn completed(&mut self, done: &Completion) {
         if let Some(one) = self.receives.iter_mut().find(|one| one.request == done.request) {
             one.done = Some(*done);
-        } else if let Some(at) = self.sends.iter().position(|(one, _)| *one == done.request) {
-            let (_, memory) = self.sends.swap_remove(at);
-            self.spare.push(memory);
+        } else if let Some(at) = self.sends.iter().position(|one| one.request == done.request) {
+            self.spare.push(self.sends.swap_remove(at).memory);
         }
     }
 
@@ -108,11 +116,13 @@ impl Mailbox {
         self.spare.push(letter.memory);
     }
 
-    /// What MPI may still use when the engine ends.
-    pub fn remains(self) -> (Vec<Request>, Box<dyn std::any::Any + Send>) {
-        let receives: Vec<Request> = self.receives.iter().map(|one| one.request).collect();
-        let sends = self.sends.iter().map(|(request, _)| *request);
-        (receives.iter().copied().chain(sends).collect(), Box::new((self.receives, self.sends)))
+    /// Messages to a rank that is lost, which may never be done: their requests, and the memory to keep for them.
+    pub fn forget(
+        &mut self,
+        rank: i32,
+    ) -> (Vec<Request>, Box<dyn std::any::Any + std::marker::Send>) {
+        let sends: Vec<Send> = self.sends.extract_if(.., |one| one.to == rank).collect();
+        (sends.iter().map(|one| one.request).collect(), Box::new(sends))
     }
 }
 

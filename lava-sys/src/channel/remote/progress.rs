@@ -18,7 +18,7 @@ use crate::memory::MemoryContext;
 use crate::os::clock::Deadline;
 use crate::os::fork::ForkGuard;
 use crate::os::futex::{self, Word};
-use crate::scope::{Forced, Location};
+use crate::scope::Location;
 use crate::transport::mpi::job::Job;
 use crate::transport::mpi::port::Port;
 use crate::transport::mpi::start::Start;
@@ -31,7 +31,6 @@ const LINGER_NS: u64 = 5_000_000_000;
 pub struct Facts {
     pub log: Log,
     pub location: Location,
-    pub forced: Forced,
     pub memory: MemoryContext,
     pub fork: Arc<ForkGuard>,
     /// The context's channels, for those who look for them.
