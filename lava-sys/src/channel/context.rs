@@ -157,6 +157,7 @@ impl Context {
             return Ok(None);
         }
         self.mpi.begin(&self.present()?, &self.log)?;
+        self.remote.join();
         self.mpi.job(Deadline::after(timeout_ns))?.map(Some).ok_or_else(|| {
             let words = "not all ranks of the MPI job have met yet: each must make a channel end, or ask for its peers";
             Error::new(LAVA_TIMED_OUT, words)

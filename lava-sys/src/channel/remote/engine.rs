@@ -12,7 +12,7 @@ use super::receiver::{self, Receiver};
 use super::seeking::Seeker;
 use super::sender::{self, Sender};
 use crate::error::{Error, Result};
-use crate::os::clock::now_ns;
+use crate::os::clock::{Deadline, now_ns};
 use crate::transport::mpi::job::Job;
 use crate::transport::mpi::mailbox::Mailbox;
 use crate::transport::mpi::port::{Completion, Port, Request};
@@ -22,6 +22,8 @@ use crate::wire::{Head, Message};
 
 /// Between two looks at sockets, silent peers and deadlines.
 const TURN_NS: u64 = 1_000_000;
+/// The longest that the end of a context waits for MPI to give memory back.
+const CLOSE_NS: u64 = 500_000_000;
 /// Rounds between two readings of the clock.
 const ROUNDS: u32 = 16;
 
@@ -536,6 +538,27 @@ impl Engine {
         }
         self.progress(false);
         self.senders.is_empty() && self.mailbox.is_idle()
+    }
+
+    /// The context ends: MPI is to use none of its memory any more. What it does not give back in time stays allocated.
+    pub fn dissolve(mut self) {
+        for key in self.senders.iter().map(|one| one.key).collect::<Vec<_>>() {
+            self.end_sender(key);
+        }
+        self.mailbox.cancel(&mut *self.port);
+        let until = Deadline::after(CLOSE_NS);
+        while !(self.mailbox.is_empty() && self.remains.is_empty()) {
+            let tested = self.failed.is_none() && self.test().is_ok();
+            while let Some(letter) = self.mailbox.take() {
+                self.mailbox.give_back(letter);
+            }
+            if !tested || until.passed() {
+                let Self { port, mailbox, remains, .. } = self;
+                drop(port);
+                std::mem::forget((mailbox, remains));
+                return;
+            }
+        }
     }
 
     /// Changes as long as consumers take what is sent to them.

@@ -105,10 +105,17 @@ impl Remote {
         lock(&self.refusal).clone()
     }
 
-    /// Joins the job, in the background. What goes wrong is in the log and in [`Self::refusal`]: local channels work
-    /// all the same.
+    /// Joins the job, in the background, if this process is in one. What goes wrong is in the log and in
+    /// [`Self::refusal`]: local channels work all the same.
     pub fn begin(self: &Arc<Self>) {
-        if !self.start.is_wanted() || self.begun.swap(true, Ordering::AcqRel) {
+        if self.start.is_wanted() {
+            self.join();
+        }
+    }
+
+    /// As [`Self::begin`], because somebody asked for the job.
+    pub fn join(self: &Arc<Self>) {
+        if self.begun.swap(true, Ordering::AcqRel) {
             return;
         }
         let begun =
@@ -290,7 +297,8 @@ impl Remote {
         }
         let Some(mut engine) = lock(&self.engine).take() else { return };
         if !self.may() {
-            return drop(engine);
+            // The one thread that may call MPI is another: nothing is known to be done with, so nothing is freed.
+            return std::mem::forget(engine);
         }
         let (mut moved, mut until) = (engine.moved(), Deadline::after(LINGER_NS));
         while !engine.wind_up() && !until.passed() {
@@ -299,5 +307,6 @@ impl Remote {
             }
             std::thread::yield_now();
         }
+        engine.dissolve();
     }
 }

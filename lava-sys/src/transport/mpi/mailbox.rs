@@ -35,6 +35,8 @@ pub struct Mailbox {
     spare: Vec<Page>,
     /// Messages came at the last look.
     hot: bool,
+    /// The receives were taken back.
+    ends: bool,
 }
 
 /// A message that came.
@@ -77,6 +79,19 @@ impl Mailbox {
         Ok(())
     }
 
+    /// Takes the receives back, at the end.
+    pub fn cancel(&mut self, port: &mut dyn Port) {
+        for one in self.receives.iter().filter(|one| one.done.is_none()) {
+            port.cancel(one.request);
+        }
+        self.ends = true;
+    }
+
+    /// True if MPI uses no memory of this.
+    pub fn is_empty(&self) -> bool {
+        self.receives.is_empty() && self.sends.is_empty()
+    }
+
     /// True if no message of this engine is under way.
     pub fn is_idle(&self) -> bool {
         self.sends.is_empty()
@@ -84,7 +99,7 @@ impl Mailbox {
 
     /// Adds the requests to look at.
     pub fn requests(&self, to: &mut Vec<Request>) {
-        let count = if self.hot { RECEIVES } else { 1 };
+        let count = if self.hot || self.ends { RECEIVES } else { 1 };
         let waiting = self.receives.iter().take(count).filter(|one| one.done.is_none());
         to.extend(waiting.map(|one| one.request));
         to.extend(self.sends.iter().map(|one| one.request));
@@ -102,8 +117,9 @@ impl Mailbox {
     /// The next message, in order of arrival. Give its memory back with [`Self::give_back`].
     pub fn take(&mut self) -> Option<Letter> {
         loop {
-            self.hot = self.receives.front().is_some_and(|one| one.done.is_some());
-            let done = self.receives.front().and_then(|one| one.done)?;
+            let first = self.receives.front().and_then(|one| one.done);
+            self.hot = first.is_some();
+            let done = first?;
             let memory = self.receives.pop_front()?.memory;
             if done.status == LAVA_OK {
                 return Some(Letter { from: done.source, size: done.bytes, memory });
