@@ -8,6 +8,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use super::consumer::Options;
 use super::context::Context;
 use super::link::{Death, agreed_fences, check_user, exactly_one, own_features, protocol};
+use super::looking::{LOOK_NS, REMOTE_NS, RETRY_NS, wait_for_file, ways};
 use super::name::Name;
 use super::offer::hexadecimal;
 use super::peer_memory::{Mapped, map_all, map_buffer, memory_fits};
@@ -19,10 +20,9 @@ use super::upload::Upload;
 use crate::error::{Error, Hot, Result};
 use crate::memory::{Buffer, Memory, MemoryContext};
 use crate::os::clock::Deadline;
-use crate::os::directory;
 use crate::os::futex;
 use crate::os::socket::{self, Connected, Received, Sent};
-use crate::scope::{self, Location, Rendezvous, Report, Scope};
+use crate::scope::{self, Location, Rendezvous, Report};
 use crate::transport::descriptor::Place;
 use crate::transport::metadata::Metadata;
 use crate::transport::ready::Watch;
@@ -33,12 +33,6 @@ use crate::wire::{self, Message, kind};
 
 /// The wait for a producer, if the options name none.
 const TIMEOUT_NS: u64 = 10_000_000_000;
-/// Longest sleep between two looks for the producer, for file systems that report no new files.
-const LOOK_NS: u64 = 1_000_000_000;
-/// Sleep between looks when a file is there but nobody answers behind it.
-const RETRY_NS: u64 = 2_000_000;
-/// Sleep between looks while ranks of an MPI job are asked, too.
-const REMOTE_NS: u64 = 200_000;
 /// Least time for the producer to confirm a consumer that has attached.
 const READY_WAIT_NS: u64 = 1_000_000_000;
 /// Most buffers that a producer may have passed and not retired: its own limit, and a margin.
@@ -153,59 +147,6 @@ pub fn establish(context: &Arc<Context>, name: &Name, options: &Options) -> Resu
         }
         context.check_fork()?;
     }
-}
-
-fn wait_for_file(
-    watch: Option<&directory::Watch<'_>>,
-    pause_ns: u64,
-    deadline: Deadline,
-) -> Result<()> {
-    let until = deadline.min(Deadline::after(pause_ns));
-    if pause_ns == REMOTE_NS {
-        std::thread::sleep(std::time::Duration::from_nanos(until.left_ns().min(REMOTE_NS)));
-        return Ok(());
-    }
-    match watch.and_then(|watch| watch.fd().map(|fd| (watch, fd))) {
-        Some((watch, fd)) => {
-            if pause_ns == RETRY_NS {
-                watch.drain();
-            }
-            if socket::wait_readable(fd, until)? {
-                watch.drain();
-            }
-        }
-        None => {
-            std::thread::sleep(std::time::Duration::from_nanos(until.left_ns().min(20_000_000)))
-        }
-    }
-    Ok(())
-}
-
-/// Where to look for a producer.
-struct Ways {
-    local: bool,
-    remote: bool,
-}
-
-/// A producer whose location is known and cannot be reached is not waited for.
-fn ways(context: &Context, options: &Options) -> Result<Ways> {
-    let here = context.location();
-    let remote = context.remote.is_wanted();
-    let silent = match &options.producer {
-        Some(producer) => super::probe::detect(context, &here, producer),
-        None => scope::decide(&here, &here, context.forced, Rendezvous::NotAsked),
-    };
-    let local = silent.scope == Scope::Local;
-    if !local && !remote {
-        let why = context.remote.refusal().map_or_else(
-            || "this process is in no MPI job: start both ends with mpirun".to_owned(),
-            |error| error.message,
-        );
-        let text = silent.text.trim_end();
-        return Err(Error::new(LAVA_ERROR_UNREACHABLE, format!("{text}; {why}")));
-    }
-    // One that is known to share memory is found here.
-    Ok(Ways { local, remote: remote && !(local && options.producer.is_some()) })
 }
 
 /// What one try led to.

@@ -20,6 +20,7 @@ pub mod handshakes;
 pub mod late;
 pub mod link;
 pub mod list;
+mod looking;
 pub mod name;
 mod offer;
 mod peer_memory;

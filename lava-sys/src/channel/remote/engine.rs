@@ -17,8 +17,8 @@ use crate::transport::mpi::job::Job;
 use crate::transport::mpi::mailbox::Mailbox;
 use crate::transport::mpi::port::{Completion, Port, Request};
 use crate::types::*;
+use crate::wire::Message;
 use crate::wire::remote::{self as letters, Address, kind};
-use crate::wire::{Head, Message};
 
 /// Between two looks at sockets, silent peers and deadlines.
 const TURN_NS: u64 = 1_000_000;
@@ -296,7 +296,7 @@ impl Engine {
     }
 
     /// A producer is gone, or was found to lie.
-    fn lose_receiver(&mut self, key: u64, lies: bool) {
+    pub(super) fn lose_receiver(&mut self, key: u64, lies: bool) {
         let Some(at) = self.receivers.iter().position(|one| one.key == key) else { return };
         let receiver = self.receivers.swap_remove(at);
         if lies {
@@ -326,91 +326,6 @@ impl Engine {
         let head = letters::RemotePlain::make_head(kind, 0);
         let plain = letters::RemotePlain { head, address: Address { to, from } };
         self.mailbox.send(&mut *self.port, rank, bytemuck::bytes_of(&plain))
-    }
-
-    fn take_letter(&mut self, from: i32, bytes: &[u8]) -> Result<()> {
-        let head: Option<Head> = bytes
-            .get(..size_of::<Head>())
-            .and_then(|head| bytemuck::try_pod_read_unaligned(head).ok());
-        let kind = head.map_or(0, |head| head.kind);
-        let result = match kind {
-            kind::HELLO => self.hello(from, bytes),
-            kind::WELCOME => self.welcome(from, bytes),
-            kind::ATTACH => self.attach(from, bytes),
-            kind::ACK => self.ack(from, bytes),
-            kind::CLOSE => self.close(from, bytes),
-            _ => self.plain(from, kind, bytes),
-        };
-        match result {
-            Err(error) if error.status == LAVA_ERROR_PROTOCOL => {
-                self.facts.log.warn(|| format!("a message of rank {from}: {error}"));
-                Ok(())
-            }
-            other => other,
-        }
-    }
-
-    fn ack(&mut self, from: i32, bytes: &[u8]) -> Result<()> {
-        let ack = letters::Ack::decode_short(bytes).map_err(protocol)?;
-        let Some(sender) = self.sender(from, ack.address) else { return Ok(()) };
-        let taken = sender.outgoing.acknowledged(ack.consumed, ack.granted, ack.slots());
-        if taken.is_err() {
-            let (key, peer, peer_key) = (sender.key, sender.outgoing.peer(), sender.peer_key);
-            self.end_sender(key);
-            self.say(kind::BYE, peer, peer_key, key)?;
-            return Err(protocol("an acknowledgement that does not fit".into()));
-        }
-        Ok(())
-    }
-
-    fn close(&mut self, from: i32, bytes: &[u8]) -> Result<()> {
-        let close = letters::RemoteClose::decode(bytes, &[kind::CLOSE]).map_err(protocol)?;
-        if let Some(receiver) = self.receiver(from, close.address) {
-            receiver.ends_at = Some(close.lines);
-        } else {
-            self.say(kind::BYE, from, close.address.from, close.address.to)?;
-        }
-        Ok(())
-    }
-
-    fn plain(&mut self, from: i32, kind: u16, bytes: &[u8]) -> Result<()> {
-        let kinds = [kind::READY, kind::DETACH, kind::BYE, kind::BEAT];
-        let plain = letters::RemotePlain::decode(bytes, &kinds).map_err(protocol)?;
-        let address = plain.address;
-        match kind {
-            kind::READY => {
-                if let Some(receiver) = self.receiver(from, address) {
-                    receiver.ready = true;
-                }
-            }
-            kind::DETACH => {
-                if let Some(sender) = self.sender(from, address) {
-                    sender.detach();
-                }
-            }
-            kind::BYE => {
-                if self.receiver(from, address).is_some() {
-                    self.lose_receiver(address.to, false);
-                } else if self.sender(from, address).is_some() {
-                    self.end_sender(address.to);
-                } else {
-                    self.pending.retain(|one| !(one.key == address.to && one.rank == from));
-                }
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// The connection that a message is for: it must come from the other end's rank.
-    fn sender(&mut self, from: i32, address: Address) -> Option<&mut Sender> {
-        let fits = |one: &&mut Sender| one.key == address.to && one.outgoing.peer() == from;
-        self.senders.iter_mut().find(fits)
-    }
-
-    fn receiver(&mut self, from: i32, address: Address) -> Option<&mut Receiver> {
-        let fits = |one: &&mut Receiver| one.key == address.to && one.incoming.peer() == from;
-        self.receivers.iter_mut().find(fits)
     }
 
     /// What needs no hurry.
