@@ -4,10 +4,12 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::job::{Job, Mpi};
 use crate::scenario::Scenario;
 
 /// Far above what any scenario needs on a loaded machine; every wait inside of one is shorter.
@@ -29,18 +31,30 @@ enum Event {
 
 struct Part {
     role: &'static str,
-    child: Child,
-    input: Option<ChildStdin>,
+    process: Process,
+    input: Option<Box<dyn Write>>,
     waits_for: Option<String>,
     dying: bool,
     ended: bool,
 }
 
-/// A part that is left behind by a failing test must not live on.
-impl Drop for Part {
+/// What plays a part.
+enum Process {
+    Child(Child),
+    /// A rank of a job.
+    Rank(Arc<Mutex<Job>>, usize),
+}
+
+/// How a part ended: its exit status, or the signal that killed it.
+type End = Result<i32, i32>;
+
+/// A part that is left behind by a failing test must not live on. A job looks after its ranks.
+impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Self::Child(child) = self {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
@@ -72,6 +86,54 @@ pub(crate) fn play(
     judge(&mut parts, result, &said)
 }
 
+/// As [`play`], over MPI.
+pub(crate) fn play_remote(
+    scenario: &Scenario,
+    mpi: Mpi,
+    producer: &Path,
+    consumer: &Path,
+) -> Result<Outcome, String> {
+    let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let play = (scenario.name.as_str(), scenario.consumers);
+    let job = Job::start(mpi, directory.path(), play, (producer, consumer))?;
+    let job = Arc::new(Mutex::new(job));
+    let (sender, events) = channel();
+    let mut parts = Vec::new();
+    for rank in 0..=scenario.consumers {
+        let (input, output) = job.lock().map_err(|error| error.to_string())?.ends(rank)?;
+        let events = sender.clone();
+        // It ends with the test's program: an end of the pipe that stays open here keeps it from ending with the rank.
+        std::thread::spawn(move || listen(rank, output, &events));
+        watch(rank, Arc::clone(&job), sender.clone());
+        let role = if rank == 0 { "producer" } else { "consumer" };
+        let process = Process::Rank(Arc::clone(&job), rank);
+        let input: Option<Box<dyn Write>> = Some(Box::new(input));
+        parts.push(Part { role, process, input, waits_for: None, dying: false, ended: false });
+    }
+    let result = direct(&mut parts, &events);
+    parts.iter_mut().for_each(|part| part.input = None);
+    let said = |index: usize| {
+        let text = std::fs::read_to_string(directory.path().join(index.to_string()));
+        let launcher = job.lock().map(|job| job.said()).unwrap_or_default();
+        format!("{} {}", text.unwrap_or_default(), launcher)
+    };
+    judge(&mut parts, result, &said)
+}
+
+/// Tells when a rank has ended.
+fn watch(rank: usize, job: Arc<Mutex<Job>>, events: Sender<Event>) {
+    std::thread::spawn(move || {
+        loop {
+            std::thread::sleep(Duration::from_millis(5));
+            let Ok(mut job) = job.lock() else { return };
+            if job.status(rank).is_some() || job.has_ended() {
+                break;
+            }
+        }
+        let _ = events.send(Event::Ended(rank));
+    });
+}
+
 fn start(
     role: &'static str,
     index: usize,
@@ -85,7 +147,9 @@ fn start(
     if let Some(output) = output {
         std::thread::spawn(move || listen(index, BufReader::new(output), &events));
     }
-    Ok(Part { role, child, input, waits_for: None, dying: false, ended: false })
+    let input = input.map(|input| Box::new(input) as Box<dyn Write>);
+    let process = Process::Child(child);
+    Ok(Part { role, process, input, waits_for: None, dying: false, ended: false })
 }
 
 /// Passes on what a part says, until it ends. A failed send means that the play is over.
@@ -154,14 +218,21 @@ fn judge(
     let mut faults: Vec<_> = result.err().into_iter().collect();
     let mut skipped = None;
     for (index, part) in parts.iter_mut().enumerate() {
-        let status = wait(&mut part.child, hurry)?;
-        match status.code() {
-            Some(SKIPPED) => {
+        let end = match &mut part.process {
+            Process::Child(child) => end_of(wait(child, hurry)?),
+            Process::Rank(job, rank) => {
+                let job = job.lock().map_err(|error| error.to_string())?;
+                job.status(*rank)
+                    .map_or(Err(0), |code| if code > 128 { Err(code - 128) } else { Ok(code) })
+            }
+        };
+        match end {
+            Ok(SKIPPED) => {
                 skipped = Some(said(index).trim().trim_start_matches("skipped: ").to_owned())
             }
-            Some(0) if !part.dying => {}
-            _ if part.dying && status.signal() == Some(SIGKILL) => {}
-            _ => faults.push(format!("{}: {status}: {}", part.role, said(index).trim())),
+            Ok(0) if !part.dying => {}
+            Err(SIGKILL) if part.dying => {}
+            _ => faults.push(format!("{}: {end:?}: {}", part.role, said(index).trim())),
         }
     }
     match (skipped, faults.is_empty()) {
@@ -169,6 +240,10 @@ fn judge(
         (None, true) => Ok(Outcome::Passed),
         (None, false) => Err(faults.join("\n")),
     }
+}
+
+fn end_of(status: ExitStatus) -> End {
+    status.code().ok_or_else(|| status.signal().unwrap_or_default())
 }
 
 /// After a fault the parts get a second to say their own reason, then they are killed.
