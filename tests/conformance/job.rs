@@ -24,7 +24,6 @@ const NOT_REMOTE: &[(&str, &str)] = &[
     ("two_contexts", "one context of a process is in the job"),
     ("name_clash", "each process has its contexts in a job of its own"),
     ("same_process", "a process does not send to itself"),
-    ("read_write", ""),
 ];
 
 impl Mpi {
@@ -60,10 +59,7 @@ impl Mpi {
         if scenario.starts_with("device_") {
             return Some("GPU memory is for transports of one host");
         }
-        NOT_REMOTE
-            .iter()
-            .find(|(name, reason)| *name == scenario && !reason.is_empty())
-            .map(|(_, reason)| *reason)
+        NOT_REMOTE.iter().find(|(name, _)| *name == scenario).map(|(_, reason)| *reason)
     }
 
     /// Options that let the other ranks go on when one dies, as more ranks than processors, by any user.

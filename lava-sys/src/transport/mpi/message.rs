@@ -18,8 +18,9 @@ pub const TENSOR: usize = TENSOR_WORDS * size_of::<u64>();
 /// Room behind the payload of a slot whose frames may go to other hosts.
 pub const SLACK: u64 = 256;
 
-/// Most bytes of a message that carries payload: MPI counts with `int`.
-pub const CHUNK: usize = 1 << 30;
+/// Most bytes of a message that carries payload. MPI counts with `int`, and some move a whole message in one call, in which
+/// nothing else moves.
+pub const CHUNK: usize = 1 << 26;
 
 /// Most bytes of a message of small frames.
 pub const SMALL: usize = 4096;
