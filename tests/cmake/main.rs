@@ -5,6 +5,7 @@ mod consumers;
 mod licences;
 mod options;
 mod package;
+mod plugins;
 mod prebuilt;
 mod tool;
 

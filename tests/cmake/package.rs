@@ -155,3 +155,12 @@ fn no_installed_text_holds_a_path_of_the_build() {
         }
     }
 }
+
+/// The plug-in is a workspace of its own, so its manifest repeats the version; CMake and pkg-config tell that of the workspace.
+#[test]
+fn every_manifest_has_the_version_of_the_workspace() {
+    let file = lava_tests::root().join("lava-sys/mpi/Cargo.toml");
+    let text = fs::read_to_string(&file).expect("the plug-in's manifest");
+    let line = format!("version = \"{VERSION}\"");
+    assert!(text.lines().any(|other| other == line), "{} has no line `{line}`", file.display());
+}

@@ -244,7 +244,7 @@ impl Library {
         let names: Vec<String> = families.iter().map(|family| family.file_name()).collect();
         let beside = own.as_deref().and_then(Path::parent).unwrap_or(Path::new("?"));
         Err(unsupported(format!(
-            "no MPI plug-in ({}): {}; build it with the feature `mpi` on a machine with that MPI, and put it into {}/lava, \
+            "no MPI plug-in ({}): {}; build it with CMake on a machine with that MPI (doc/install.md), and put it into {}/lava, \
              or name its directory in LAVA_PLUGIN_DIR",
             names.join(" or "),
             reasons.join("; "),
