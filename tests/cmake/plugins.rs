@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use lava_tests::{build_directory, skip};
+use lava_tests::{Compiler, Language, build_directory, root, skip};
 
 use crate::package::{needed, package};
 use crate::{can_build, cmake, configure, files, refuse, run, source, succeed, work};
@@ -46,13 +46,34 @@ fn a_plug_in_for_each_mpi_is_a_component_of_its_own() {
         kinds.iter().map(|kind| format!("lib/lava/liblava_mpi_{kind}.so")).collect();
     expected.sort();
     assert_eq!(files(&prefix), expected);
-    for kind in kinds {
-        let name = if kind == "openmpi" { "libmpi.so" } else { "libmpich.so" };
+    for kind in &kinds {
+        let name = if *kind == "openmpi" { "libmpi.so" } else { "libmpich.so" };
         let plugin = prefix.join(format!("lib/lava/liblava_mpi_{kind}.so"));
         let needed = needed(&plugin);
         assert!(needed.iter().any(|library| library.starts_with(name)), "{kind}: {needed:?}");
         assert!(!needed.iter().any(|library| library.starts_with("liblava")), "{kind}: {needed:?}");
     }
+    for kind in kinds {
+        check_found(kind, &prefix);
+    }
+}
+
+/// A program finds the plug-in by the place of its liblava.so, and by nothing else.
+fn check_found(kind: &str, prefix: &Path) {
+    let mut install = cmake();
+    install.arg("--install").arg(&package().build).args(["--component", "runtime", "--prefix"]);
+    succeed(install.arg(prefix));
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let program = directory.path().join("describe_mpi");
+    let mut compiler = Compiler::SYSTEM.command(Language::C99);
+    compiler.arg(root().join("tests/cmake/describe_mpi.c")).arg("-o").arg(&program);
+    compiler.arg("-L").arg(package().prefix.join("lib"));
+    succeed(compiler.arg("-llava"));
+    let mut command = Command::new(&program);
+    command.env("LD_LIBRARY_PATH", prefix.join("lib")).env("LAVA_MPI", kind);
+    let told = succeed(command.env("LAVA_RUNTIME_DIR", directory.path()));
+    let place = prefix.join(format!("lib/lava/liblava_mpi_{kind}.so"));
+    assert!(told.contains(&format!("\"plugin\":\"{}\"", place.display())), "{told}");
 }
 
 #[test]
@@ -77,7 +98,6 @@ fn a_plug_in_that_is_asked_for_and_cannot_be_built_is_an_error() {
     }
 }
 
-/// The library that was moved finds the plug-ins that lie beside it.
 #[test]
 fn no_plug_in_is_installed_without_the_component() {
     if !can_build() {
