@@ -16,6 +16,8 @@ struct Entry {
     request: MPI_Request,
     generation: u32,
     is_receive: bool,
+    /// Open MPI crashes when a receive is cancelled twice.
+    cancelled: bool,
 }
 
 /// The messages of one communicator.
@@ -52,11 +54,11 @@ impl Messages {
 
     fn add(&mut self, request: MPI_Request, is_receive: bool) -> u64 {
         let index = self.free.pop().unwrap_or_else(|| {
-            self.entries.push(Entry { request, generation: 0, is_receive });
+            self.entries.push(Entry { request, generation: 0, is_receive, cancelled: false });
             (self.entries.len() - 1) as u32
         });
         let entry = &mut self.entries[index as usize];
-        (entry.request, entry.is_receive) = (request, is_receive);
+        (entry.request, entry.is_receive, entry.cancelled) = (request, is_receive, false);
         number(index, entry.generation)
     }
 
@@ -193,8 +195,8 @@ impl Messages {
         if !process::runs() {
             return self.entries.iter().all(Entry::has_ended);
         }
-        for entry in self.entries.iter_mut().filter(|entry| entry.is_receive && !entry.has_ended())
-        {
+        for entry in self.entries.iter_mut().filter(|entry| entry.can_be_cancelled()) {
+            entry.cancelled = true;
             // SAFETY: a receive that has not ended.
             unsafe { MPI_Cancel(&raw mut entry.request) };
         }
@@ -228,6 +230,10 @@ impl Messages {
 }
 
 impl Entry {
+    fn can_be_cancelled(&self) -> bool {
+        self.is_receive && !self.cancelled && !self.has_ended()
+    }
+
     fn has_ended(&self) -> bool {
         self.request == constants::no_request()
     }
@@ -348,7 +354,8 @@ pub unsafe extern "C" fn cancel(port: *mut c_void, request: u64) {
         Port::with(port, |messages| {
             let index = messages.find(request)?;
             let entry = &mut messages.entries[index];
-            if entry.is_receive {
+            if entry.can_be_cancelled() {
+                entry.cancelled = true;
                 check(MPI_Cancel(&raw mut entry.request), "MPI_Cancel")?;
             }
             Ok(())

@@ -214,7 +214,10 @@ impl Consumer {
             let remote = Arc::clone(remote);
             return match self.drive_until(&remote, deadline)? {
                 Some(frame) => Ok(frame),
-                None => self.sleep_until(deadline),
+                None => {
+                    remote.hand_over();
+                    self.sleep_until(deadline)
+                }
             };
         }
         let spin_until = Deadline::after(self.context.spin_ns).min(deadline);

@@ -104,7 +104,6 @@ impl Context {
         let fork = Arc::new(ForkGuard::new()?);
         let forced = options.forced.or(environment.forced).unwrap_or(Forced::Auto);
         let memory = MemoryContext::new(log.clone(), gpus);
-        let mpi = Arc::new(Start::new(mpi));
         let facts = Facts {
             log: log.clone(),
             location: location.clone(),
@@ -112,9 +111,10 @@ impl Context {
             fork: Arc::clone(&fork),
             channels: Mutex::default(),
         };
+        let remote = Remote::of(mpi, facts);
         Ok(Arc::new(Self {
-            remote: Remote::new(Arc::clone(&mpi), facts),
-            mpi,
+            mpi: Arc::clone(remote.start()),
+            remote,
             directory: Arc::new(directory),
             location,
             fork,
@@ -264,7 +264,7 @@ impl Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
-        self.remote.end();
+        self.remote.leave(self.id);
         if self.fork.is_child() {
             if let Some(service) = lock(&self.service).as_mut() {
                 service.abandon();

@@ -107,6 +107,7 @@ impl Producer {
                 break;
             }
         }
+        self.context.remote.hand_over();
         while !deadline.passed() {
             if let Some(found) = self.sleep(deadline, &mut ready)? {
                 return Ok(found);

@@ -12,7 +12,7 @@ use super::receiver::{self, Receiver};
 use super::seeking::Seeker;
 use super::sender::{self, Sender};
 use crate::error::{Error, Result};
-use crate::os::clock::{Deadline, now_ns};
+use crate::os::clock::now_ns;
 use crate::transport::mpi::job::Job;
 use crate::transport::mpi::mailbox::Mailbox;
 use crate::transport::mpi::port::{Completion, Port, Request};
@@ -22,10 +22,8 @@ use crate::wire::remote::{self as letters, Address, kind};
 
 /// Between two looks at sockets, silent peers and deadlines.
 const TURN_NS: u64 = 1_000_000;
-/// The longest that the end of a context waits for MPI to give memory back.
-const CLOSE_NS: u64 = 500_000_000;
-/// Rounds between two readings of the clock.
-const ROUNDS: u32 = 16;
+/// Rounds between two readings of the clock: it costs a good part of a round.
+const ROUNDS: u32 = 32;
 
 /// Whose message a request is.
 #[derive(Clone, Copy)]
@@ -37,7 +35,7 @@ enum Owner {
 }
 
 /// What MPI may still use of a connection that is over.
-struct Remains {
+pub(super) struct Remains {
     requests: Vec<Request>,
     _keep: Box<dyn Any + Send>,
 }
@@ -48,7 +46,7 @@ pub struct Engine {
     pub(super) mailbox: Mailbox,
     pub(super) senders: Vec<Sender>,
     pub(super) receivers: Vec<Receiver>,
-    remains: Vec<Remains>,
+    pub(super) remains: Vec<Remains>,
     pub(super) pending: Vec<Pending>,
     pub(super) seekers: Vec<Seeker>,
     pub(super) peers: Peers,
@@ -132,13 +130,13 @@ impl Engine {
         }
     }
 
-    /// One round for everybody. `called`: a producer called in vain while somebody else had the lock. True if something
-    /// happened.
-    pub fn progress(&mut self, called: bool) -> bool {
+    /// One round for everybody. `called`: a producer called in vain while somebody else had the lock. `rare`: rounds are
+    /// few, and each is to look at the clock. True if something happened.
+    pub fn progress(&mut self, called: bool, rare: bool) -> bool {
         if self.failed.is_some() {
             return false;
         }
-        match self.round(called) {
+        match self.round(called, rare) {
             Ok(busy) => busy,
             Err(error) => {
                 self.fail(error);
@@ -147,7 +145,7 @@ impl Engine {
         }
     }
 
-    fn round(&mut self, called: bool) -> Result<bool> {
+    fn round(&mut self, called: bool, rare: bool) -> Result<bool> {
         let mut busy = false;
         for sender in &mut self.senders {
             if !sender.detached {
@@ -162,11 +160,11 @@ impl Engine {
             self.mailbox.post(&mut *self.port)?;
             busy = true;
         }
-        busy |= self.settle()?;
         self.rounds += 1;
-        if self.rounds >= ROUNDS || !busy {
+        let now = (rare || self.rounds >= ROUNDS).then(now_ns);
+        busy |= self.settle(now)?;
+        if let Some(now) = now {
             self.rounds = 0;
-            let now = now_ns();
             if now >= self.turn_at {
                 self.turn_at = now + TURN_NS;
                 self.turn(now)?;
@@ -176,7 +174,7 @@ impl Engine {
     }
 
     /// Asks MPI what is done.
-    fn test(&mut self) -> Result<bool> {
+    pub(super) fn test(&mut self) -> Result<bool> {
         let Self { requests, owners, mailbox, senders, receivers, remains, .. } = self;
         requests.clear();
         owners.clear();
@@ -234,7 +232,7 @@ impl Engine {
     }
 
     /// Hands on what came, and tells producers what was taken.
-    fn settle(&mut self) -> Result<bool> {
+    fn settle(&mut self, now: Option<u64>) -> Result<bool> {
         let mut busy = false;
         let mut broken = None;
         for receiver in &mut self.receivers {
@@ -250,7 +248,7 @@ impl Engine {
             if !receiver.ready {
                 continue;
             }
-            while let Some(news) = receiver.incoming.news() {
+            while let Some(news) = receiver.incoming.news(now) {
                 let mut ack = letters::Ack {
                     consumed: news.consumed,
                     granted: news.granted,
@@ -280,7 +278,7 @@ impl Engine {
         Ok(())
     }
 
-    fn forget_receiver(&mut self, receiver: Receiver) {
+    pub(super) fn forget_receiver(&mut self, receiver: Receiver) {
         self.peers.unwatch(receiver.incoming.peer());
         let (requests, keep) = receiver.incoming.remains();
         for request in &requests {
@@ -329,7 +327,7 @@ impl Engine {
     }
 
     /// What needs no hurry.
-    fn turn(&mut self, now: u64) -> Result<()> {
+    pub(super) fn turn(&mut self, now: u64) -> Result<()> {
         self.look_at_senders()?;
         self.look_at_receivers()?;
         self.pending.retain(|one| !one.deadline.passed());
@@ -439,47 +437,6 @@ impl Engine {
         for key in self.senders.iter().map(|one| one.key).collect::<Vec<_>>() {
             self.end_sender(key);
         }
-    }
-
-    /// The context ends: consumers are told, and what producers sent goes out as long as somebody takes it. True when
-    /// nothing is left to do.
-    pub fn wind_up(&mut self) -> bool {
-        if self.failed.is_some() {
-            return true;
-        }
-        for receiver in std::mem::take(&mut self.receivers) {
-            let _ = self.say(kind::BYE, receiver.incoming.peer(), receiver.peer_key, receiver.key);
-            self.forget_receiver(receiver);
-        }
-        self.progress(false);
-        self.senders.is_empty() && self.mailbox.is_idle()
-    }
-
-    /// The context ends: MPI is to use none of its memory any more. What it does not give back in time stays allocated.
-    pub fn dissolve(mut self) {
-        for key in self.senders.iter().map(|one| one.key).collect::<Vec<_>>() {
-            self.end_sender(key);
-        }
-        self.mailbox.cancel(&mut *self.port);
-        let until = Deadline::after(CLOSE_NS);
-        while !(self.mailbox.is_empty() && self.remains.is_empty()) {
-            let tested = self.failed.is_none() && self.test().is_ok();
-            while let Some(letter) = self.mailbox.take() {
-                self.mailbox.give_back(letter);
-            }
-            if !tested || until.passed() {
-                let Self { port, mailbox, remains, .. } = self;
-                drop(port);
-                std::mem::forget((mailbox, remains));
-                return;
-            }
-        }
-    }
-
-    /// Changes as long as consumers take what is sent to them.
-    pub fn moved(&self) -> u64 {
-        let all = self.senders.iter().map(|one| one.outgoing.moved().wrapping_add(one.key));
-        all.fold(0, u64::wrapping_add)
     }
 
     /// The live channel of a name.

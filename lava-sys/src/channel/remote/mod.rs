@@ -6,9 +6,10 @@
 //!
 //! * [`progress`]: what a context has of it: the lock, and who makes progress. [`thread`]: progress when nobody else does.
 //! * [`engine`]: all remote connections of a context, and MPI's port. [`sender`] and [`receiver`] are one of them each.
-//! * [`letters`]: what engines tell each other.
+//! * [`ending`]: how they end. [`letters`]: what engines tell each other.
 //! * [`offering`] and [`seeking`]: the two sides of the handshake. [`peers`]: who is alive.
 
+mod ending;
 mod engine;
 mod letters;
 mod offering;

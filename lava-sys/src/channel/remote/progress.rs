@@ -21,6 +21,7 @@ use crate::os::futex::{self, Word};
 use crate::scope::Location;
 use crate::transport::mpi::job::Job;
 use crate::transport::mpi::port::Port;
+use crate::transport::mpi::settings::MpiSettings;
 use crate::transport::mpi::start::Start;
 use crate::types::*;
 
@@ -46,6 +47,8 @@ const SLEEPS: u32 = 2;
 
 /// See the module. Any thread.
 pub struct Remote {
+    /// Of the process, not of one context.
+    shared: bool,
     start: Arc<Start>,
     facts: Arc<Facts>,
     engine: Mutex<Option<Engine>>,
@@ -61,6 +64,8 @@ pub struct Remote {
     called: AtomicBool,
     /// Counts rounds of threads that are not the library's.
     driven: AtomicU32,
+    /// One of them went to sleep.
+    handed: AtomicBool,
     state: AtomicU32,
     bell: AtomicU32,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -72,10 +77,30 @@ impl std::fmt::Debug for Remote {
     }
 }
 
+/// The membership of this process, which all its contexts share: a process joins a job once, because all ranks must meet
+/// for it. It stays until the process ends, as MPI does.
+static SHARED: Mutex<Option<Arc<Remote>>> = Mutex::new(None);
+
 impl Remote {
-    pub fn new(start: Arc<Start>, facts: Facts) -> Arc<Self> {
+    /// For a context with these settings: that of the process, if it is in a job or can be.
+    pub fn of(settings: MpiSettings, facts: Facts) -> Arc<Self> {
+        let start = Start::new(settings);
+        if !start.is_possible() {
+            return Self::new(start, facts, false);
+        }
+        let mut shared = lock(&SHARED);
+        if let Some(shared) = shared.as_ref().filter(|one| !one.facts.fork.is_child()) {
+            let same = shared.start.settings() == start.settings();
+            // With other settings it is refused when it begins, with that reason.
+            return if same { Arc::clone(shared) } else { Self::new(start, facts, false) };
+        }
+        Arc::clone(shared.insert(Self::new(start, facts, true)))
+    }
+
+    fn new(start: Start, facts: Facts, shared: bool) -> Arc<Self> {
         Arc::new(Self {
-            start,
+            shared,
+            start: Arc::new(start),
             facts: Arc::new(facts),
             engine: Mutex::new(None),
             free: AtomicBool::new(false),
@@ -85,6 +110,7 @@ impl Remote {
             ended: AtomicBool::new(false),
             called: AtomicBool::new(false),
             driven: AtomicU32::new(0),
+            handed: AtomicBool::new(false),
             state: AtomicU32::new(AWAKE),
             bell: AtomicU32::new(0),
             thread: Mutex::new(None),
@@ -141,7 +167,8 @@ impl Remote {
         *lock(&self.refusal) = Some(error);
     }
 
-    pub(super) fn start(&self) -> &Start {
+    /// The membership of the job.
+    pub fn start(&self) -> &Arc<Start> {
         &self.start
     }
 
@@ -205,14 +232,28 @@ impl Remote {
             return false;
         }
         self.driven.fetch_add(1, Ordering::Relaxed);
-        self.round()
+        self.round(false)
     }
 
-    pub(super) fn round(&self) -> bool {
+    /// A thread that drove goes to sleep: the library's thread goes on at once.
+    pub fn hand_over(&self) {
+        self.handed.store(true, Ordering::Release);
+        if self.state.load(Ordering::SeqCst) != AWAKE {
+            self.ring();
+        }
+    }
+
+    /// True once after [`Self::hand_over`].
+    pub(super) fn was_handed(&self) -> bool {
+        self.handed.load(Ordering::Relaxed) && self.handed.swap(false, Ordering::AcqRel)
+    }
+
+    /// See [`Engine::progress`].
+    pub(super) fn round(&self, rare: bool) -> bool {
         let Some(mut engine) = self.try_engine() else { return false };
         let called =
             self.called.load(Ordering::Relaxed) && self.called.swap(false, Ordering::AcqRel);
-        engine.as_mut().is_some_and(|engine| engine.progress(called))
+        engine.as_mut().is_some_and(|engine| engine.progress(called, rare))
     }
 
     /// Works as [`Self::drive`] until something happened or the deadline passed. True: something happened. For a thread
@@ -222,7 +263,7 @@ impl Remote {
             return Err(refusal);
         }
         loop {
-            if self.round() {
+            if self.round(true) {
                 return Ok(true);
             }
             if deadline.passed() {
@@ -276,14 +317,37 @@ impl Remote {
     pub(super) fn sleep(&self, time_ns: u64, rests: bool) {
         let expected = self.bell.load(Ordering::Acquire);
         self.state.store(if rests { RESTS } else { SLEEPS }, Ordering::SeqCst);
-        if !self.has_ended() && !self.called.load(Ordering::SeqCst) {
+        let work = self.called.load(Ordering::SeqCst) || self.handed.load(Ordering::SeqCst);
+        if !self.has_ended() && !work {
             futex::wait_any(&[Word { word: &self.bell, expected }], Deadline::after(time_ns));
         }
         self.state.store(AWAKE, Ordering::Relaxed);
     }
 
-    /// The context ends: what was sent goes out first, as long as somebody takes it.
-    pub fn end(&self) {
+    /// A context ends: what it sent goes out first, as long as somebody takes it.
+    pub fn leave(&self, context: u64) {
+        if !self.shared {
+            return self.end();
+        }
+        if !self.may() || lock(&self.engine).is_none() {
+            return;
+        }
+        let state = || self.with(|engine| engine.rest_of(context)).unwrap_or_default();
+        let (mut before, mut until) = (state(), Deadline::after(LINGER_NS));
+        loop {
+            let now = state();
+            if now.is_none() || until.passed() {
+                return;
+            }
+            if now != before {
+                (before, until) = (now, Deadline::after(LINGER_NS));
+            }
+            self.drive();
+            std::thread::yield_now();
+        }
+    }
+
+    fn end(&self) {
         if self.facts.fork.is_child() {
             // MPI is the parent's.
             std::mem::forget(lock(&self.engine).take());

@@ -70,14 +70,14 @@ fn run(remote: &Remote) {
     let mut idle_since = now_ns();
     let mut sleep = SLEEP_NS;
     while !remote.has_ended() {
-        if remote.was_driven(&mut driven) {
+        if remote.was_handed() {
+            (idle_since, sleep) = (now_ns(), SLEEP_NS);
+        } else if remote.was_driven(&mut driven) {
             remote.sleep(REST_NS, true);
             (idle_since, sleep) = (now_ns(), SLEEP_NS);
-            if remote.was_driven(&mut driven) {
-                continue;
-            }
+            continue;
         }
-        if remote.round() {
+        if remote.round(true) {
             (idle_since, sleep) = (now_ns(), SLEEP_NS);
             continue;
         }

@@ -8,7 +8,6 @@ use super::message::{self, CHUNK};
 use super::port::{Completion, Port, Request};
 use crate::error::{Error, Result};
 use crate::memory::Buffer;
-use crate::os::clock::now_ns;
 use crate::transport::Outlet;
 use crate::transport::descriptor::{Decoded, Payload, Place, Words};
 use crate::transport::metadata::Metadata;
@@ -380,8 +379,8 @@ impl Incoming {
         self.detached
     }
 
-    /// What the producer should know by now; `slots` of [`Self::releases`] go with it.
-    pub fn news(&mut self) -> Option<News> {
+    /// What the producer should know by now; `slots` of [`Self::releases`] go with it. `now`: the time, when it was read.
+    pub fn news(&mut self, now: Option<u64>) -> Option<News> {
         let consumed = match self.parts.outlet.consumed() {
             Ok(_) if self.detached => self.lines,
             Ok(consumed) => consumed,
@@ -400,11 +399,11 @@ impl Incoming {
             || released * 2 >= capacity
             || (self.parts.hurry && taken > 0);
         if !much {
-            let now = now_ns();
+            let now = now?;
             if self.news_since == 0 {
                 self.news_since = now;
             }
-            if now - self.news_since < NEWS_NS {
+            if now.saturating_sub(self.news_since) < NEWS_NS {
                 return None;
             }
         }

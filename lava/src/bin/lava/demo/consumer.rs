@@ -16,13 +16,13 @@ use crate::statistics::Summary;
 /// Arguments of a consumer process.
 #[derive(Debug, clap::Args)]
 pub struct ConsumerArguments {
-    name: String,
+    pub(super) name: String,
     #[arg(long, value_enum, default_value_t)]
-    memory: ReceiveMemory,
+    pub(super) memory: ReceiveMemory,
     #[command(flatten)]
-    device: DeviceArgument,
+    pub(super) device: DeviceArgument,
     #[arg(long)]
-    parent: u32,
+    pub(super) parent: u32,
 }
 
 /// Runs the process: one report, or the reason why there is none.
@@ -38,7 +38,7 @@ fn now() -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
-fn receive(arguments: &ConsumerArguments) -> Result<ConsumerReport, Failure> {
+pub(super) fn receive(arguments: &ConsumerArguments) -> Result<ConsumerReport, Failure> {
     let context = Context::new()?;
     let options = ConsumerOptions::new().timeout(Duration::from_secs(10));
     let options = arguments.device.consumer(options, arguments.memory.into());

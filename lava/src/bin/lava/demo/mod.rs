@@ -1,6 +1,7 @@
 //! `lava demo`: a real file through one channel to two other processes, verified there.
 
 mod consumer;
+mod job;
 mod source;
 mod text;
 
@@ -91,8 +92,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs the subcommand.
 pub fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
-    let source = Source::open(arguments.file.as_deref(), arguments.size)?;
     let context = Context::new()?;
+    if let Some(ranks) = job::ranks(&context)? {
+        return job::run(arguments, &context, &ranks, json);
+    }
+    let source = Source::open(arguments.file.as_deref(), arguments.size)?;
     let name = format!("demo/{}", std::process::id());
     let options =
         ProducerOptions::new().max_frame_size(arguments.frame_size).capacity(arguments.capacity);

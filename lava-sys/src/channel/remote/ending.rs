@@ -1,0 +1,64 @@
+//! How an engine ends, and what a context leaves to it.
+
+use super::engine::Engine;
+use super::sender::Sender;
+use crate::os::clock::{Deadline, now_ns};
+use crate::wire::remote::kind;
+
+/// The longest that an end waits for MPI to give memory back.
+const CLOSE_NS: u64 = 500_000_000;
+
+impl Engine {
+    /// The context ends: consumers are told, and what producers sent goes out as long as somebody takes it. True when
+    /// nothing is left to do.
+    pub fn wind_up(&mut self) -> bool {
+        if self.failed.is_some() {
+            return true;
+        }
+        for receiver in std::mem::take(&mut self.receivers) {
+            let _ = self.say(kind::BYE, receiver.incoming.peer(), receiver.peer_key, receiver.key);
+            self.forget_receiver(receiver);
+        }
+        self.progress(false, true);
+        self.senders.is_empty() && self.mailbox.is_idle()
+    }
+
+    /// The context ends: MPI is to use none of its memory any more. What it does not give back in time stays allocated.
+    pub fn dissolve(mut self) {
+        for key in self.senders.iter().map(|one| one.key).collect::<Vec<_>>() {
+            self.end_sender(key);
+        }
+        self.mailbox.cancel(&mut *self.port);
+        let until = Deadline::after(CLOSE_NS);
+        while !(self.mailbox.is_empty() && self.remains.is_empty()) {
+            let tested = self.failed.is_none() && self.test().is_ok();
+            while let Some(letter) = self.mailbox.take() {
+                self.mailbox.give_back(letter);
+            }
+            if !tested || until.passed() {
+                let Self { port, mailbox, remains, .. } = self;
+                drop(port);
+                std::mem::forget((mailbox, remains));
+                return;
+            }
+        }
+    }
+
+    /// What a context still has to send, as a number that changes while its consumers take it; None: nothing.
+    pub fn rest_of(&mut self, context: u64) -> Option<u64> {
+        if self.failed.is_some() || self.turn(now_ns()).is_err() {
+            return None;
+        }
+        let of_context = |one: &&Sender| one.channel.location.context == context;
+        let left = self.senders.iter().filter(of_context);
+        let moved =
+            left.map(|one| one.outgoing.moved().wrapping_add(one.key)).reduce(u64::wrapping_add);
+        moved.or_else(|| (!self.mailbox.is_idle()).then_some(0))
+    }
+
+    /// Changes as long as consumers take what is sent to them.
+    pub fn moved(&self) -> u64 {
+        let all = self.senders.iter().map(|one| one.outgoing.moved().wrapping_add(one.key));
+        all.fold(0, u64::wrapping_add)
+    }
+}
