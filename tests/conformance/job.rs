@@ -24,6 +24,10 @@ const NOT_REMOTE: &[(&str, &str)] = &[
     ),
     ("drop_slots", "what a consumer released is known to the producer a moment later"),
     ("huge_frame", "it takes longer than its waits on a small machine"),
+    (
+        "frame_after_producer",
+        "a rank's end waits for all ranks, and one dies unnoticed after its channel has ended",
+    ),
     ("metadata", "it expects shm"),
     ("require", "it requires shm"),
     ("describe", "it describes shm"),
