@@ -63,7 +63,10 @@ impl Mpi {
     }
 
     /// Why a scenario is not played over this transport.
-    pub(crate) fn leaves_out(scenario: &str) -> Option<&'static str> {
+    pub(crate) fn leaves_out(self, scenario: &str) -> Option<&'static str> {
+        if self == Self::Mpich && ["peer_lost", "consumer_lost"].contains(&scenario) {
+            return Some("MPICH ends the whole job when a rank of the same host dies");
+        }
         if scenario.starts_with("device_") {
             return Some("GPU memory is for transports of one host");
         }

@@ -78,7 +78,7 @@ fn remote(scenario: &Scenario, mpi: Mpi, languages: &[Language]) -> Trial {
     let scenario = scenario.clone();
     let name = format!("{}/{pair}/{}", mpi.name(), scenario.name);
     Trial::ignorable_test(name, move || {
-        if let Some(why) = Mpi::leaves_out(&scenario.name) {
+        if let Some(why) = mpi.leaves_out(&scenario.name) {
             return Ok(Completion::ignored_with(why));
         }
         let program = |language: Option<Language>| language.and_then(|one| one.program);
