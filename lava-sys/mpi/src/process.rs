@@ -173,15 +173,19 @@ extern "C" fn finalise_at_exit() {
         std::thread::sleep(Duration::from_millis(1));
     }
     if meet_all() {
+        std::thread::sleep(ALL_OUT);
         finalise_in_time();
     }
 }
 
+/// After the last barrier, until every rank has come out of it. MPICH 4.0 over UCX's TCP hangs in MPI_Finalize if it has
+/// looked for messages since another rank closed its connection, so no rank may close while another is still looking.
+const ALL_OUT: Duration = Duration::from_millis(20);
+
 /// How long MPI_Finalize may take when all ranks are in it.
 const END: Duration = Duration::from_secs(3);
 
-/// MPI_Finalize in a thread of its own: MPICH 4.0 over UCX's TCP hangs in it now and then (a program of ten lines does, on
-/// two hosts), when nothing is left to be done.
+/// MPI_Finalize in a thread of its own, so that it cannot keep the process from its end.
 fn finalise_in_time() {
     let (tell, told) = std::sync::mpsc::channel();
     let body = move || {

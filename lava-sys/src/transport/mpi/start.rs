@@ -42,6 +42,8 @@ enum State {
     Meeting,
     Failed(Error),
     Joined(Arc<Job>, Option<Box<dyn Port>>),
+    /// The context has ended.
+    Left,
 }
 
 impl fmt::Debug for State {
@@ -57,6 +59,7 @@ impl State {
             Self::Meeting => "waiting for other ranks",
             Self::Failed(_) => "failed",
             Self::Joined(..) => "joined",
+            Self::Left => "left",
         }
     }
 }
@@ -66,8 +69,14 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What the thread that joins has come to; nothing if the context did not wait for it.
     fn set(&self, state: State) {
-        *self.lock() = state;
+        let mut now = self.lock();
+        // Given back without the lock: a port takes its time to end.
+        let dropped =
+            if matches!(*now, State::Left) { state } else { std::mem::replace(&mut *now, state) };
+        drop(now);
+        drop(dropped);
         self.changed.notify_all();
     }
 
@@ -120,7 +129,7 @@ impl Start {
         match &*state {
             State::Idle => {}
             State::Failed(error) => return Err(error.clone()),
-            State::Meeting | State::Joined(..) => return Ok(()),
+            State::Meeting | State::Joined(..) | State::Left => return Ok(()),
         }
         let (library, facts) = match self.look() {
             Ok(found) => found,
@@ -182,7 +191,7 @@ impl Start {
             match &*state {
                 State::Joined(job, _) => return Ok(Some(Arc::clone(job))),
                 State::Failed(error) => return Err(error.clone()),
-                State::Idle => return Ok(None),
+                State::Idle | State::Left => return Ok(None),
                 State::Meeting if deadline.passed() => return Ok(None),
                 State::Meeting => {}
             }
@@ -214,7 +223,7 @@ impl Start {
         match &*state {
             State::Failed(error) => told["reason"] = json!(error.message),
             State::Joined(job, _) => told["job"] = job.to_json(),
-            State::Idle | State::Meeting => {}
+            State::Idle | State::Meeting | State::Left => {}
         }
         told
     }
@@ -233,6 +242,14 @@ impl Start {
             Err(_) => {}
         }
         told
+    }
+}
+
+impl Drop for Start {
+    /// Another context may join the job after this, though the thread that joined may not have ended yet.
+    fn drop(&mut self) {
+        let left = std::mem::replace(&mut *self.shared.lock(), State::Left);
+        drop(left);
     }
 }
 
@@ -401,13 +418,18 @@ mod tests {
         }
     }
 
+    /// As if nothing had started this process.
+    fn alone(settings: MpiSettings) -> Start {
+        Start { settings, launcher: None, shared: Arc::default() }
+    }
+
     #[test]
     fn without_a_launcher_nothing_begins() {
-        let start = Start { launcher: None, ..Start::new(MpiSettings::default()) };
+        let start = alone(MpiSettings::default());
         assert!(!start.is_wanted() && !start.is_possible());
         assert!(start.job(Deadline::after(0)).unwrap().is_none() && start.take_port().is_none());
         let named = MpiSettings { choice: Choice::Mpich, ..MpiSettings::default() };
-        assert!(Start { launcher: None, ..Start::new(named) }.is_possible());
+        assert!(alone(named).is_possible());
         let off =
             MpiSettings { choice: Choice::Off, communicator: Some(0), ..MpiSettings::default() };
         let start = Start::new(off);

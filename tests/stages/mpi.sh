@@ -1,0 +1,186 @@
+#!/bin/bash
+# Other hosts: builds the plug-in with Open MPI and with MPICH, and tries jobs of several ranks on this host and on two
+# "hosts" of their own (tests/mpi/two_hosts.sh), with the failures that MPI's users meet.
+#
+#   tests/stages/mpi.sh                    prints each result, last a line `N passed, N failed, N skipped`
+#   tests/stages/mpi.sh openmpi|mpich      with one MPI only
+#
+# Every job has a limit and is killed with all its processes when that is over.
+set -uo pipefail
+cd "$(dirname "$0")/../.." || exit 2
+
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+library=$target/lava-tests/cdylib/debug
+work=$target/lava-tests/mpi
+plugins=$work/plugins
+hosts=tests/mpi/two_hosts.sh
+host_id=lv$$
+passed=0 failed=0 skipped=0
+mkdir -p "$plugins" "$work/logs"
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+export LAVA_PLUGIN_DIR=$plugins LD_LIBRARY_PATH=$library${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+lava=$target/debug/lava
+run_directory=$(mktemp -d)
+export LAVA_RUNTIME_DIR=$run_directory/runtime
+
+clean_up() {
+    "$hosts" down "$host_id" 2>/dev/null
+    rm -rf "$run_directory"
+}
+trap clean_up EXIT
+
+result() {
+    if [ "$2" = ok ]; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+    echo "$1 ... $2"
+}
+
+skip() {
+    skipped=$((skipped + 1))
+    echo "$1 ... skipped: $2"
+}
+
+# check NAME COMMAND...: must end well.
+check() {
+    local name=$1 log=$work/logs/$1.log
+    shift
+    if "$@" >"$log" 2>&1; then
+        result "$name" ok
+    else
+        result "$name" "FAILED: exit status $?; the end of its log:"
+        tail -25 "$log" | cut -c1-300
+    fi
+}
+
+# job MPI RANKS COMMAND...: on this host.
+job() {
+    local kind=$1 ranks=$2 flags=()
+    shift 2
+    [ "$kind" = openmpi ] && flags=(--oversubscribe --bind-to none)
+    timeout -s KILL 60 "mpirun.$kind" -n "$ranks" "${flags[@]}" "$@"
+}
+
+# apart MPI RANKS_EACH COMMAND...: on the two hosts.
+apart() {
+    local kind=$1
+    shift
+    timeout -s KILL 60 "$hosts" mpirun "$host_id" "$kind" "$@"
+}
+
+# tells WORD... -- COMMAND...: the command's output has all of the words, whatever its exit status.
+tells() {
+    local words=() word output
+    while [ "$1" != -- ]; do words+=("$1"); shift; done
+    shift
+    output=$("$@" 2>&1)
+    echo "$output"
+    for word in "${words[@]}"; do
+        grep -F -- "$word" <<<"$output" >/dev/null || { echo "it does not tell: $word"; return 1; }
+    done
+}
+
+other_than() { if [ "$1" = openmpi ]; then echo mpich; else echo openmpi; fi; }
+name_of() { if [ "$1" = openmpi ]; then echo "Open MPI"; else echo "MPICH"; fi; }
+
+# Feature `mpi` of the crates does the same beside the program.
+build_plugin() {
+    MPICC=mpicc.$1 cargo rustc --locked --manifest-path lava-sys/mpi/Cargo.toml --lib --crate-type cdylib \
+        --target-dir "$target/lava-tests/mpi-$1" || return
+    ln -sf "$target/lava-tests/mpi-$1/debug/liblava_mpi.so" "$plugins/liblava_mpi_$1.so"
+}
+
+# The plug-in and C program of one MPI.
+build() {
+    check "$1-plugin" build_plugin "$1"
+    check "$1-program" "mpicc.$1" -std=c99 -Wall -Wextra -pedantic -Werror -Iinclude tests/mpi/attach.c \
+        -L"$library" -llava -o "$work/attach_$1"
+}
+
+information() {
+    local text
+    text=$(job "$1" "$2" "$lava" info --json) || return
+    jq -e --argjson ranks "$2" '.mpi.library.job.ranks == $ranks and .mpi.library.job.hosts == 1
+        and .mpi.library.job.thread_level == "MPI_THREAD_MULTIPLE" and (.mpi.ranks | length) == $ranks' <<<"$text"
+}
+
+without_library() {
+    local file
+    file=$(ldd "$plugins/liblava_mpi_$1.so" | awk '/libmpi(ch)?\.so/ { print $3; exit }')
+    # In a mount namespace of its own the library's directory is empty.
+    file=$(readlink -f "$file")
+    unshare -m sh -c 'mount --bind /dev/null "$1" && shift && exec "$@"' sh "$file" env LAVA_MPI="$1" "$lava" info
+}
+
+# What one MPI does on this host.
+alone() {
+    local kind=$1 other
+    other=$(other_than "$kind")
+    check "$kind-info" information "$kind" 2
+    check "$kind-more-ranks-than-cores" information "$kind" 6
+    for mode in multiple funneled none finalized; do
+        check "$kind-attach-$mode" job "$kind" 3 "$work/attach_$kind" "$mode"
+    done
+    check "$kind-asked-for-the-other" tells "every rank would be alone" "LAVA_MPI=$kind" -- \
+        env LAVA_MPI="$other" bash -c "$(declare -f job); job $kind 2 $lava info"
+    check "$kind-missing-plugin" tells "no MPI plug-in" "LAVA_PLUGIN_DIR" -- \
+        env LAVA_MPI="$kind" LAVA_PLUGIN_DIR=/nowhere "$run_directory/lava" info
+    check "$kind-off" tells "not usable" "MPI is off" -- env LAVA_MPI=off bash -c "$(declare -f job); job $kind 2 $lava info"
+    if [ -e "$plugins/liblava_mpi_$other.so" ]; then
+        # A program that is linked with one MPI under the launcher of the other.
+        check "$kind-launches-the-other" tells "this process has loaded $(name_of "$other")" "mpirun of $(name_of "$other")" -- \
+            job "$kind" 2 "$work/attach_$other" none
+    fi
+    if unshare -m true 2>/dev/null; then
+        check "$kind-missing-library" tells "not usable" "lib" -- without_library "$kind"
+    else
+        skip "$kind-missing-library" "mount namespaces are not permitted here"
+    fi
+}
+
+two_hosts_information() {
+    local text
+    text=$(apart "$1" 1 "$lava" info --json) || return
+    jq -e '.mpi.library.job.ranks == 2 and .mpi.library.job.hosts == 2' <<<"$text"
+}
+
+# What it does on two hosts.
+across() {
+    check "$1-two-hosts" two_hosts_information "$1"
+    check "$1-two-hosts-attach" apart "$1" 1 "$work/attach_$1" multiple
+    # Equal names do not make one host.
+    SAME_NAME=1 check "$1-two-hosts-of-one-name" two_hosts_information "$1"
+}
+
+nothing_left() {
+    local left
+    left=$(ip netns list 2>/dev/null | grep -c "^$host_id-")
+    [ "$left" -eq 0 ] || { echo "$left network namespaces are left"; return 1; }
+    left=$(ps -eo pid,args | grep -E "[o]rted.*$host_id|[h]ydra_pmi_proxy.*$host_id")
+    [ -z "$left" ] || { echo "processes are left: $left"; return 1; }
+}
+
+wanted=()
+for kind in ${1:-openmpi mpich}; do
+    if ! command -v "mpicc.$kind" >/dev/null || ! command -v "mpirun.$kind" >/dev/null; then
+        skip "$kind" "it is not installed: see tests/run"
+    else
+        wanted+=("$kind")
+    fi
+done
+if [ ${#wanted[@]} -gt 0 ]; then
+    check format cargo fmt --manifest-path lava-sys/mpi/Cargo.toml --check
+    check lava bash -c 'cargo build -p lava && cargo run -p lava-tests --bin build-library'
+    for kind in "${wanted[@]}"; do build "$kind"; done
+    # Where no plug-in lies beside it.
+    cp "$lava" "$run_directory/lava"
+    for kind in "${wanted[@]}"; do alone "$kind"; done
+    if reason=$("$hosts" can); then
+        "$hosts" up "$host_id"
+        for kind in "${wanted[@]}"; do across "$kind"; done
+        "$hosts" down "$host_id"
+        check nothing-left nothing_left
+    else
+        skip two-hosts "$reason"
+    fi
+fi
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]
