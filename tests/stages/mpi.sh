@@ -116,8 +116,9 @@ alone() {
     other=$(other_than "$kind")
     check "$kind-info" information "$kind" 2
     check "$kind-more-ranks-than-cores" information "$kind" 6
-    for mode in multiple funneled none finalized; do
-        check "$kind-attach-$mode" job "$kind" 3 "$work/attach_$kind" "$mode"
+    for mode in "multiple frames" "funneled frames" none finalized; do
+        # shellcheck disable=SC2086
+        check "$kind-attach-${mode%% *}" job "$kind" 3 "$work/attach_$kind" $mode
     done
     check "$kind-asked-for-the-other" tells "every rank would be alone" "LAVA_MPI=$kind" -- \
         env LAVA_MPI="$other" bash -c "$(declare -f job); job $kind 2 $lava info"
@@ -142,10 +143,25 @@ two_hosts_information() {
     jq -e '.mpi.library.job.ranks == 2 and .mpi.library.job.hosts == 2' <<<"$text"
 }
 
+# A producer with a consumer on its host and one on the other: each by its own transport, and the file crosses once.
+both_ways() {
+    local at=$run_directory/both before crossed size
+    head -c 20000000 /dev/urandom >"$at.file"
+    size=$(stat -c %s "$at.file")
+    before=$("$hosts" bytes "$host_id" | head -1)
+    apart "$1" 2 "$PWD/tests/mpi/roles.sh" "$lava" "$at.file" "$at" || return
+    crossed=$(($("$hosts" bytes "$host_id" | head -1) - before))
+    cmp "$at.file" "$at.1" && cmp "$at.file" "$at.2" || return
+    echo "$crossed bytes crossed for a file of $size"
+    [ "$crossed" -gt "$size" ] && [ "$crossed" -lt $((size * 3 / 2)) ] || return
+    jq -e '.connection.transport == "shm"' "$at.1.json" && jq -e '.connection.transport == "mpi"' "$at.2.json"
+}
+
 # What it does on two hosts.
 across() {
     check "$1-two-hosts" two_hosts_information "$1"
-    check "$1-two-hosts-attach" apart "$1" 1 "$work/attach_$1" multiple
+    check "$1-two-hosts-attach" apart "$1" 1 "$work/attach_$1" multiple frames
+    check "$1-two-hosts-file" both_ways "$1"
     # Equal names do not make one host.
     SAME_NAME=1 check "$1-two-hosts-of-one-name" two_hosts_information "$1"
 }
