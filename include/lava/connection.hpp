@@ -38,9 +38,11 @@ public:
     /// Why this transport.
     std::string_view reason() const noexcept { return raw_.reason; }
     /// The others, and why not.
-    const std::vector<rejection> &rejections() const noexcept { return rejections_; }
+    const std::vector<rejection> &rejections() const & noexcept { return rejections_; }
+    std::vector<rejection> rejections() && noexcept { return std::move(rejections_); }
     /// Where the other end is.
-    const location &peer() const noexcept { return peer_; }
+    const location &peer() const & noexcept { return peer_; }
+    location peer() && noexcept { return peer_; }
     /// Its process id as this process sees it; 0 if it cannot.
     std::uint32_t peer_process() const noexcept { return raw_.peer_process; }
     std::uint64_t frames() const noexcept { return raw_.frames; }

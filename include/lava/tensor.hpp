@@ -60,6 +60,26 @@ constexpr data_type data_type::of() noexcept {
     return { detail::kind_of<T>(), static_cast<std::uint8_t>(sizeof(T) * 8), 1 };
 }
 
+/// A number for each dimension: a range of values, so that it may be taken from a tensor that goes.
+class extents {
+public:
+    constexpr extents(const std::int64_t (&values)[LAVA_TENSOR_MAX_DIMENSIONS], std::size_t count) noexcept
+        : count_(count) {
+        for (std::size_t at = 0; at < count; at++) values_[at] = values[at];
+    }
+
+    constexpr std::size_t size() const noexcept { return count_; }
+    constexpr bool empty() const noexcept { return count_ == 0; }
+    constexpr const std::int64_t *data() const noexcept { return values_; }
+    constexpr const std::int64_t *begin() const noexcept { return values_; }
+    constexpr const std::int64_t *end() const noexcept { return values_ + count_; }
+    constexpr std::int64_t operator[](std::size_t at) const noexcept { return values_[at]; }
+
+private:
+    std::int64_t values_[LAVA_TENSOR_MAX_DIMENSIONS] = {};
+    std::size_t count_;
+};
+
 /// An n-dimensional array within a payload. It travels with the frame, so that every language sees one array; the library
 /// checks that each element lies within the payload, when it is set and again when it is received.
 class tensor {
@@ -102,9 +122,9 @@ public:
 
     data_type type() const noexcept { return { raw_.dtype, raw_.bits, raw_.lanes }; }
     /// Elements in each dimension, outermost first.
-    span<const std::int64_t> shape() const noexcept { return { raw_.shape, dimensions() }; }
+    extents shape() const noexcept { return { raw_.shape, dimensions() }; }
     /// Steps in elements; empty: compact, row-major. Those of a received frame are always there.
-    span<const std::int64_t> strides() const noexcept { return { raw_.strides, raw_.has_strides != 0 ? dimensions() : 0 }; }
+    extents strides() const noexcept { return { raw_.strides, raw_.has_strides != 0 ? dimensions() : 0 }; }
     std::uint64_t byte_offset() const noexcept { return raw_.byte_offset; }
     const lava_tensor &native() const noexcept { return raw_; }
 

@@ -75,11 +75,8 @@ fn expected_development() -> Vec<String> {
     let package = ["lavaConfig.cmake", "lavaConfigVersion.cmake", "lavaTargets.cmake"];
     let mut expected: Vec<_> =
         package.iter().map(|name| format!("lib/cmake/lava/{name}")).collect();
-    let headers = fs::read_dir(lava_tests::root().join("include")).expect("include");
-    for header in headers {
-        let name = header.expect("directory entry").file_name();
-        expected.push(format!("include/{}", name.to_string_lossy()));
-    }
+    let headers = files(&lava_tests::root().join("include"));
+    expected.extend(headers.iter().map(|name| format!("include/{name}")));
     let rest = ["lib/liblava.a", "lib/liblava.so", "lib/pkgconfig/lava.pc"];
     expected.extend(rest.map(str::to_owned));
     expected.sort();

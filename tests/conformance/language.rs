@@ -1,69 +1,127 @@
-//! The languages that take part, and their programs.
+//! The languages that take part, and how their programs are started.
+//!
+//! To add one: its entry in `all`, and a program that speaks the protocol at the head of `scenarios.txt`.
 
-use std::path::{Path, PathBuf};
+use std::ffi::OsString;
+use std::path::Path;
 use std::process::Command;
 
-use lava_tests::{Compiler, Language as Standard, build_directory, library, root};
+use lava_tests::{Compiler, Language as Standard, Program, build_directory, root};
 
-/// A language with its program; without one if this machine cannot build it.
+/// A language with the command that starts its program; without one if this machine cannot run it.
 #[derive(Clone, Debug)]
 pub(crate) struct Language {
     pub(crate) name: &'static str,
-    pub(crate) program: Option<PathBuf>,
+    /// The program, after its interpreter if it needs one, and the arguments that come before the protocol's.
+    pub(crate) command: Option<Vec<OsString>>,
+    /// Variables that the program is started with.
+    pub(crate) environment: Vec<(&'static str, String)>,
     /// Why there is no program, and what to install.
     pub(crate) missing: &'static str,
 }
 
-/// Every language of lava.
-pub(crate) fn all() -> Vec<Language> {
-    vec![c(), rust()]
+impl Language {
+    /// Its program alone, if that is all it needs.
+    pub(crate) fn program(&self) -> Option<&Path> {
+        match self.command.as_deref() {
+            Some([program]) => Some(Path::new(program)),
+            _ => None,
+        }
+    }
+
+    /// Its program, to be given the protocol's arguments; the reason if this machine cannot run it.
+    pub(crate) fn command(&self) -> Result<Command, &'static str> {
+        let words = self.command.as_ref().ok_or(self.missing)?;
+        let (program, arguments) = words.split_first().ok_or("an empty command")?;
+        let mut command = Command::new(program);
+        command.args(arguments).envs(self.environment.iter().map(|(name, value)| (name, value)));
+        Ok(command)
+    }
 }
 
-fn c() -> Language {
-    let program = Compiler::SYSTEM.is_present().then(build_c);
-    Language { name: "c", program, missing: "no C compiler: install gcc" }
+/// C and C++ with AddressSanitizer and UndefinedBehaviorSanitizer. Optimizing, gcc warns of what is not so.
+const SANITIZED: &[&str] = &[
+    "-O0",
+    "-g1",
+    "-fsanitize=address,undefined",
+    "-fno-sanitize-recover=all",
+    // Else nothing may be loaded before it.
+    "-static-libasan",
+];
+
+/// Every language of lava. Each plays both parts against each.
+pub(crate) fn all() -> Vec<Language> {
+    vec![
+        compiled("c", "conformance_c", Standard::C11, SANITIZED),
+        compiled("cpp", "conformance_cpp", Standard::Cpp17, SANITIZED),
+        rust(),
+    ]
+}
+
+/// The C program, plain, under valgrind.
+pub(crate) fn valgrind() -> Language {
+    let missing = "no valgrind: install it";
+    let is_present = Command::new("valgrind").arg("--version").output().is_ok();
+    let plain = compiled("valgrind", "conformance_c_plain", Standard::C11, &["-O1", "-g1"]);
+    let options = ["valgrind", "--quiet", "--error-exitcode=99", "--leak-check=full"];
+    let leaks = ["--errors-for-leak-kinds=definite", "--show-leak-kinds=definite", "--"];
+    let command = plain
+        .command
+        .filter(|_| is_present)
+        .map(|program| options.iter().chain(&leaks).map(OsString::from).chain(program).collect());
+    Language { name: "valgrind", command, environment: Vec::new(), missing }
 }
 
 fn rust() -> Language {
-    let program = Some(PathBuf::from(env!("CARGO_BIN_EXE_conformance_rust")));
-    Language { name: "rust", program, missing: "" }
+    let command = Some(vec![env!("CARGO_BIN_EXE_conformance_rust").into()]);
+    Language { name: "rust", command, environment: Vec::new(), missing: "" }
 }
 
-/// Compiles the C program as a user would, against `liblava.so` and nothing else.
-fn build_c() -> PathBuf {
-    let directory = root().join("tests/conformance/c");
-    let mut sources: Vec<_> = std::fs::read_dir(&directory)
-        .expect("tests/conformance/c")
-        .map(|entry| entry.expect("directory entry").path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "c"))
-        .collect();
-    sources.sort();
-    let built = build_directory();
-    std::fs::create_dir_all(&built).expect("writable target directory");
-    // Two runs of the tests may build at once: each under its own name, then moved into place.
-    let (program, draft) =
-        (built.join("conformance_c"), built.join(format!("conformance_c.{}", std::process::id())));
-    let output = Compiler::SYSTEM
-        .command(Standard::C11)
-        .args(["-O1", "-g", "-pthread", "-o"])
-        .arg(&draft)
-        .args(&sources)
-        .arg("-L")
-        .arg(&library().directory)
-        .arg(format!("-Wl,-rpath,{}", library().directory.display()))
-        .arg("-llava")
-        .output()
-        .expect("cc runs");
-    assert!(output.status.success(), "cc:\n{}", String::from_utf8_lossy(&output.stderr));
-    std::fs::rename(&draft, &program).expect("writable target directory");
-    program
+fn compiled(
+    name: &'static str,
+    program: &'static str,
+    language: Standard,
+    arguments: &'static [&'static str],
+) -> Language {
+    let compiler = Compiler::GCC;
+    let folder = if language.is_cpp() { "cpp" } else { "c" };
+    let directory = root().join("tests/conformance").join(folder);
+    let program = Program { name: program, compiler, language, directory, arguments };
+    let command = compiler.is_present().then(|| vec![program.build().into()]);
+    let environment = sanitizer_options();
+    Language { name, command, environment, missing: "no gcc or no g++: install them" }
+}
+
+/// What Mesa's Vulkan driver keeps until the process ends is its own. It is told by its name, so it stays loaded.
+fn sanitizer_options() -> Vec<(&'static str, String)> {
+    let suppressions = build_directory().join("leaks_of_drivers");
+    std::fs::create_dir_all(build_directory()).expect("writable target directory");
+    std::fs::write(&suppressions, "leak:libvulkan\nleak:libLLVM\n")
+        .expect("writable target directory");
+    let leaks = format!("print_suppressions=0:suppressions={}", suppressions.display());
+    let mut options = vec![
+        ("ASAN_OPTIONS", "exitcode=67:detect_leaks=1".to_owned()),
+        ("LSAN_OPTIONS", leaks),
+        ("UBSAN_OPTIONS", "print_stacktrace=1".to_owned()),
+    ];
+    options.extend(driver().map(|driver| ("LD_PRELOAD", driver)));
+    options
+}
+
+/// Mesa's Vulkan driver on the processor, where it is installed.
+fn driver() -> Option<String> {
+    let libraries = Command::new("/sbin/ldconfig").arg("-p").output().ok()?;
+    let text = String::from_utf8_lossy(&libraries.stdout).into_owned();
+    let line = text.lines().find(|line| line.trim_start().starts_with("libvulkan_lvp.so"))?;
+    Some(line.split_once("=> ")?.1.to_owned())
 }
 
 /// Names that `PROGRAM list` prints.
-pub(crate) fn scenarios_of(program: &Path) -> Result<Vec<String>, String> {
-    let output = Command::new(program).arg("list").output().map_err(|error| format!("{error}"))?;
+pub(crate) fn scenarios_of(mut program: Command) -> Result<Vec<String>, String> {
+    let output = program.arg("list").output().map_err(|error| format!("{program:?}: {error}"))?;
     if !output.status.success() {
-        return Err(format!("{} list: {}", program.display(), output.status));
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("{program:?}: {}: {said}", output.status));
     }
     Ok(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
 }

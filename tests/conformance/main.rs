@@ -1,8 +1,9 @@
-//! Runs every scenario of `scenarios.txt` between every ordered pair of languages: one produces, the other consumes.
+//! Runs every scenario of `scenarios.txt` between every ordered pair of languages: one produces, the other consumes. C and
+//! C++ run under AddressSanitizer and UndefinedBehaviorSanitizer, and some of C's scenarios under valgrind.
 //!
 //! With `LAVA_PLUGIN_DIR` also over MPI, the two as ranks that take each other for remote: `openmpi/c-rust/order`.
 //!
-//! One test each, named `PRODUCER-CONSUMER/SCENARIO`: `cargo test -p lava-tests --test conformance -- c-c/order`.
+//! One test each, named `PRODUCER-CONSUMER/SCENARIO`: `cargo test -p lava-tests --test conformance -- c-cpp/order`.
 
 mod job;
 mod language;
@@ -16,6 +17,10 @@ use language::Language;
 use play::Outcome;
 use scenario::Scenario;
 
+/// Scenarios that together take every path by which memory is given out and given back. All of them would take minutes.
+const UNDER_VALGRIND: [&str; 6] =
+    ["sizes", "tensor", "batch_loans", "send_buffer", "event_fd", "describe"];
+
 fn main() {
     let arguments = Arguments::from_args();
     let scenarios = scenario::list();
@@ -28,8 +33,13 @@ fn main() {
         }
     }
     for mpi in Mpi::all() {
-        trials.extend(scenarios.iter().map(|scenario| remote(scenario, mpi, &languages)));
+        let pairs = pairs(&languages, mpi);
+        let each = scenarios.iter().zip(pairs.iter().cycle());
+        trials.extend(each.map(|(scenario, pair)| remote(scenario, mpi, pair)));
     }
+    let valgrind = language::valgrind();
+    let some = scenarios.iter().filter(|some| UNDER_VALGRIND.contains(&some.name.as_str()));
+    trials.extend(some.map(|scenario| trial(scenario, &valgrind, &valgrind)));
     trials.push(Trial::test("harness/finds_faults", || Ok(play::find_faults()?)));
     libtest_mimic::run(&arguments, trials).exit();
 }
@@ -39,8 +49,9 @@ fn complete(language: &Language, scenarios: &[Scenario]) -> Trial {
     let wanted: Vec<_> = scenarios.iter().map(|scenario| scenario.name.clone()).collect();
     let language = language.clone();
     Trial::ignorable_test(format!("{}/complete", language.name), move || {
-        let Some(program) = &language.program else {
-            return Ok(Completion::ignored_with(language.missing));
+        let program = match language.command() {
+            Ok(program) => program,
+            Err(missing) => return Ok(Completion::ignored_with(missing)),
         };
         let found = language::scenarios_of(program)?;
         let missing: Vec<_> = wanted.iter().filter(|name| !found.contains(name)).collect();
@@ -56,36 +67,40 @@ fn trial(scenario: &Scenario, producer: &Language, consumer: &Language) -> Trial
     let (scenario, producer, consumer) = (scenario.clone(), producer.clone(), consumer.clone());
     let name = format!("{}-{}/{}", producer.name, consumer.name, scenario.name);
     Trial::ignorable_test(name, move || {
-        let (Some(first), Some(second)) = (&producer.program, &consumer.program) else {
-            let missing =
-                if producer.program.is_none() { producer.missing } else { consumer.missing };
-            return Ok(Completion::ignored_with(missing));
-        };
-        match play::play(&scenario, first, second)? {
+        for language in [&producer, &consumer] {
+            if let Err(missing) = language.command() {
+                return Ok(Completion::ignored_with(missing));
+            }
+        }
+        match play::play(&scenario, &producer, &consumer)? {
             Outcome::Passed => Ok(Completion::Completed),
             Outcome::Skipped(why) => Ok(Completion::ignored_with(why)),
         }
     })
 }
 
-/// A scenario over MPI, between two languages; with the other MPI they change parts.
-fn remote(scenario: &Scenario, mpi: Mpi, languages: &[Language]) -> Trial {
-    let there: Vec<_> = languages.iter().filter(|one| one.program.is_some()).cloned().collect();
-    let (first, last) = (there.first().cloned(), there.last().cloned());
-    let (producer, consumer) = if mpi == Mpi::OpenMpi { (first, last) } else { (last, first) };
-    let name_of = |language: &Option<Language>| language.as_ref().map_or("none", |one| one.name);
-    let pair = format!("{}-{}", name_of(&producer), name_of(&consumer));
-    let scenario = scenario.clone();
-    let name = format!("{}/{pair}/{}", mpi.name(), scenario.name);
+/// Every ordered pair of languages, from another one on with each MPI: all of them take part, and each scenario is played
+/// once.
+fn pairs(languages: &[Language], mpi: Mpi) -> Vec<[Language; 2]> {
+    let of = |first: &Language| languages.iter().map(|second| [first.clone(), second.clone()]);
+    let mut pairs: Vec<_> = languages.iter().map(of).flat_map(Vec::from_iter).collect();
+    let from = if mpi == Mpi::OpenMpi { 0 } else { pairs.len() / 2 };
+    pairs.rotate_left(from);
+    pairs
+}
+
+/// A scenario over MPI.
+fn remote(scenario: &Scenario, mpi: Mpi, [producer, consumer]: &[Language; 2]) -> Trial {
+    let (scenario, producer, consumer) = (scenario.clone(), producer.clone(), consumer.clone());
+    let name = format!("{}/{}-{}/{}", mpi.name(), producer.name, consumer.name, scenario.name);
     Trial::ignorable_test(name, move || {
         if let Some(why) = mpi.leaves_out(&scenario.name) {
             return Ok(Completion::ignored_with(why));
         }
-        let program = |language: Option<Language>| language.and_then(|one| one.program);
-        let (Some(first), Some(second)) = (program(producer), program(consumer)) else {
+        let (Some(first), Some(second)) = (producer.program(), consumer.program()) else {
             return Ok(Completion::ignored_with("no programs"));
         };
-        match play::play_remote(&scenario, mpi, &first, &second)? {
+        match play::play_remote(&scenario, mpi, first, second)? {
             Outcome::Passed => Ok(Completion::Completed),
             Outcome::Skipped(why) => Ok(Completion::ignored_with(why)),
         }

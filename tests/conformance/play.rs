@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::job::{Job, Mpi};
+use crate::language::Language;
 use crate::scenario::Scenario;
 
 /// Far above what any scenario needs on a loaded machine; every wait inside of one is shorter.
@@ -60,18 +61,18 @@ impl Drop for Process {
 
 pub(crate) fn play(
     scenario: &Scenario,
-    producer: &Path,
-    consumer: &Path,
+    producer: &Language,
+    consumer: &Language,
 ) -> Result<Outcome, String> {
     let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
     let (sender, events) = channel();
     let roles = std::iter::once(("producer", producer));
     let roles = roles.chain(std::iter::repeat_n(("consumer", consumer), scenario.consumers));
     let mut parts = Vec::new();
-    for (index, (role, program)) in roles.enumerate() {
+    for (index, (role, language)) in roles.enumerate() {
         let errors = File::create(directory.path().join(index.to_string()))
             .map_err(|error| error.to_string())?;
-        let mut command = Command::new(program);
+        let mut command = language.command()?;
         command.args([role, &scenario.name, &format!("conformance/{}", scenario.name)]);
         command.env("LAVA_RUNTIME_DIR", directory.path().join("run")).stderr(errors);
         parts.push(start(role, index, command, &sender)?);

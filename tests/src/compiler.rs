@@ -18,18 +18,20 @@ pub enum Language {
     C23,
     /// The oldest C++ that the header supports.
     Cpp17,
-    /// C++ with concepts and `std::span`.
+    /// C++ with concepts, `std::span` and `std::stop_token`.
     Cpp20,
+    /// C++ with `std::expected`, by the name that older compilers have for it.
+    Cpp23,
 }
 
 impl Language {
     /// Every one of them.
-    pub const ALL: [Self; 6] =
-        [Self::C99, Self::C11, Self::C17, Self::C23, Self::Cpp17, Self::Cpp20];
+    pub const ALL: [Self; 7] =
+        [Self::C99, Self::C11, Self::C17, Self::C23, Self::Cpp17, Self::Cpp20, Self::Cpp23];
 
     /// Whether it is a C++.
     pub fn is_cpp(self) -> bool {
-        matches!(self, Self::Cpp17 | Self::Cpp20)
+        matches!(self, Self::Cpp17 | Self::Cpp20 | Self::Cpp23)
     }
 
     /// The compiler's arguments that choose it.
@@ -41,6 +43,7 @@ impl Language {
             Self::C23 => ["-x", "c", "-std=c2x"],
             Self::Cpp17 => ["-x", "c++", "-std=c++17"],
             Self::Cpp20 => ["-x", "c++", "-std=c++20"],
+            Self::Cpp23 => ["-x", "c++", "-std=c++2b"],
         }
     }
 }
@@ -55,8 +58,12 @@ pub struct Compiler {
 impl Compiler {
     /// The system's own compiler.
     pub const SYSTEM: Self = Self { c: "cc", cpp: "c++" };
+    /// GNU's.
+    pub const GCC: Self = Self { c: "gcc", cpp: "g++" };
+    /// LLVM's.
+    pub const CLANG: Self = Self { c: "clang", cpp: "clang++" };
     /// The two that lava is tested with.
-    pub const ALL: [Self; 2] = [Self { c: "gcc", cpp: "g++" }, Self { c: "clang", cpp: "clang++" }];
+    pub const ALL: [Self; 2] = [Self::GCC, Self::CLANG];
 
     /// Whether this machine has both of its commands.
     pub fn is_present(self) -> bool {
@@ -74,7 +81,7 @@ impl Compiler {
     pub fn command(self, language: Language) -> Command {
         let mut command = Command::new(if language.is_cpp() { self.cpp } else { self.c });
         command
-            .args(["-Wall", "-Wextra", "-pedantic", "-Werror", "-I"])
+            .args(["-Wall", "-Wextra", "-pedantic", "-Wconversion", "-Wshadow", "-Werror", "-I"])
             .arg(root().join("include"));
         command.args(language.arguments());
         command

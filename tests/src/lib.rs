@@ -2,11 +2,13 @@
 
 mod compiler;
 mod library;
+mod program;
 
 use std::path::PathBuf;
 
 pub use compiler::{Compiler, Language};
 pub use library::{Library, RUSTC_ARGUMENTS, library};
+pub use program::{Program, succeed};
 
 /// The repository's root directory.
 pub fn root() -> PathBuf {

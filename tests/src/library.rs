@@ -22,6 +22,14 @@ pub struct Library {
 /// nothing again.
 pub const RUSTC_ARGUMENTS: [&str; 2] = ["--print", "native-static-libs"];
 
+impl Library {
+    /// What a C or C++ compiler needs to link it and to find it when the program runs.
+    pub fn link_arguments(&self) -> [String; 3] {
+        let directory = self.directory.display();
+        [format!("-L{directory}"), format!("-Wl,-rpath,{directory}"), "-llava".into()]
+    }
+}
+
 /// Builds the shared library once a process; cargo's lock orders several processes. Panics with cargo's output if it
 /// cannot be built, since then nothing about it can be tested.
 pub fn library() -> &'static Library {

@@ -147,33 +147,33 @@ typedef struct {
     _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
 } message;
 
-static void prepare(message *message, lava_buffer_handle *handle) {
-    memset(message, 0, sizeof *message);
-    message->bytes.iov_base = handle;
-    message->bytes.iov_len = sizeof *handle;
-    message->header.msg_iov = &message->bytes;
-    message->header.msg_iovlen = 1;
-    message->header.msg_control = message->control;
-    message->header.msg_controllen = sizeof message->control;
+static void prepare(message *packet, lava_buffer_handle *handle) {
+    memset(packet, 0, sizeof *packet);
+    packet->bytes.iov_base = handle;
+    packet->bytes.iov_len = sizeof *handle;
+    packet->header.msg_iov = &packet->bytes;
+    packet->header.msg_iovlen = 1;
+    packet->header.msg_control = packet->control;
+    packet->header.msg_controllen = sizeof packet->control;
 }
 
 static void send_handle(int to, lava_buffer_handle *handle) {
-    message message;
-    prepare(&message, handle);
-    struct cmsghdr *control = CMSG_FIRSTHDR(&message.header);
+    message packet;
+    prepare(&packet, handle);
+    struct cmsghdr *control = CMSG_FIRSTHDR(&packet.header);
     control->cmsg_level = SOL_SOCKET;
     control->cmsg_type = SCM_RIGHTS;
     control->cmsg_len = CMSG_LEN(sizeof(int));
     memcpy(CMSG_DATA(control), &handle->fd, sizeof(int));
-    CHECK(sendmsg(to, &message.header, MSG_NOSIGNAL) == (ssize_t)sizeof *handle);
+    CHECK(sendmsg(to, &packet.header, MSG_NOSIGNAL) == (ssize_t)sizeof *handle);
 }
 
 static lava_buffer_handle receive_handle(int from) {
     lava_buffer_handle handle;
-    message message;
-    prepare(&message, &handle);
-    CHECK(recvmsg(from, &message.header, MSG_CMSG_CLOEXEC) == (ssize_t)sizeof handle);
-    struct cmsghdr *control = CMSG_FIRSTHDR(&message.header);
+    message packet;
+    prepare(&packet, &handle);
+    CHECK(recvmsg(from, &packet.header, MSG_CMSG_CLOEXEC) == (ssize_t)sizeof handle);
+    struct cmsghdr *control = CMSG_FIRSTHDR(&packet.header);
     CHECK(control != NULL && control->cmsg_type == SCM_RIGHTS);
     memcpy(&handle.fd, CMSG_DATA(control), sizeof(int));
     return handle;

@@ -1,0 +1,3 @@
+// refused: cannot bind rvalue reference
+#include <lava.hpp>
+void f(lava::producer &producer, lava::loan &loan) { producer.send(loan); }
