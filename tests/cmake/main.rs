@@ -2,6 +2,7 @@
 //! cargo's target directory and shares cargo's directory with `build-library`, so that nothing is compiled twice.
 
 mod consumers;
+mod examples;
 mod licences;
 mod options;
 mod package;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use lava_tests::{Compiler, Language, library, root, skip};
+use lava_tests::{Compiler, Language, library, root, skip, succeed};
 
 /// Far above what three frames need on a loaded machine.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -37,7 +37,8 @@ fn blocks(text: &str, language: &str) -> Vec<String> {
 #[test]
 fn the_readme_shows_the_programs() {
     check_block("rust", "lava/examples/minimal.rs");
-    check_block("c", "tests/readme/minimal.c");
+    check_block("c", "lava/examples/c/minimal.c");
+    check_block("cpp", "lava/examples/cpp/minimal.cpp");
 }
 
 #[test]
@@ -98,20 +99,11 @@ fn exchange(sender: &Path, receiver: &Path) {
     }
 }
 
-fn build_c(directory: &Path) -> PathBuf {
-    let program = directory.join("minimal_c");
-    let output = Compiler::SYSTEM
-        .command(Language::C99)
-        .arg(root().join("tests/readme/minimal.c"))
-        .arg("-o")
-        .arg(&program)
-        .arg("-L")
-        .arg(&library().directory)
-        .arg(format!("-Wl,-rpath,{}", library().directory.display()))
-        .arg("-llava")
-        .output()
-        .expect("cc runs");
-    assert!(output.status.success(), "cc:\n{}", String::from_utf8_lossy(&output.stderr));
+fn build(language: Language, file: &str, directory: &Path) -> PathBuf {
+    let program = directory.join(Path::new(file).extension().expect("a source"));
+    let mut command = Compiler::SYSTEM.command(language);
+    command.arg(root().join(file)).arg("-o").arg(&program).args(library().link_arguments());
+    succeed(&mut command);
     program
 }
 
@@ -122,13 +114,16 @@ fn the_rust_program_talks_to_itself() {
 }
 
 #[test]
-fn the_c_program_talks_to_both() {
+fn the_programs_in_c_and_cpp_talk_to_each() {
     if !Compiler::SYSTEM.is_present() {
-        return skip("no C compiler: install gcc");
+        return skip("no C or no C++ compiler: install gcc and g++");
     }
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let (c, rust) = (build_c(directory.path()), Path::new(env!("CARGO_BIN_EXE_readme_rust")));
-    exchange(&c, &c);
-    exchange(&c, rust);
-    exchange(rust, &c);
+    let rust = PathBuf::from(env!("CARGO_BIN_EXE_readme_rust"));
+    let c = build(Language::C99, "lava/examples/c/minimal.c", directory.path());
+    let cpp = build(Language::Cpp17, "lava/examples/cpp/minimal.cpp", directory.path());
+    let programs = [c, cpp, rust];
+    for (sender, receiver) in programs.iter().flat_map(|a| programs.iter().map(move |b| (a, b))) {
+        exchange(sender, receiver);
+    }
 }
