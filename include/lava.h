@@ -27,7 +27,7 @@
 
 /* LAVA_INIT(type): a value of an options, info or error struct with struct_size set and the rest zero. */
 #ifdef __cplusplus
-#define LAVA_INIT(type) ([]() noexcept { type value = type(); value.struct_size = sizeof(type); return value; }())
+#define LAVA_INIT(type) ([]() noexcept { type lava_init = type(); lava_init.struct_size = sizeof(type); return lava_init; }())
 #else
 #define LAVA_INIT(type) { .struct_size = sizeof(type) }
 #endif

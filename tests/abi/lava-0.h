@@ -8,7 +8,7 @@
 #define LAVA_API
 #endif
 #ifdef __cplusplus
-#define LAVA_INIT(type) ([]() noexcept { type value = type(); value.struct_size = sizeof(type); return value; }())
+#define LAVA_INIT(type) ([]() noexcept { type lava_init = type(); lava_init.struct_size = sizeof(type); return lava_init; }())
 #else
 #define LAVA_INIT(type) { .struct_size = sizeof(type) }
 #endif
