@@ -33,6 +33,10 @@ struct context_options {
     lava::gpus gpus = lava::gpus::automatic;
     /// Forced scope of every peer, for tests.
     lava::scope scope = lava::scope::automatic;
+    lava::mpi mpi = lava::mpi::automatic;
+    /// `MPI_Comm_c2f` of a communicator of the application, which has initialised MPI: its ranks find each other, instead
+    /// of all ranks of the job.
+    std::optional<std::int64_t> mpi_communicator {};
     /// A Vulkan device of the application to work on; see `lava::vulkan::device` in `lava_vulkan.hpp`. The struct is
     /// borrowed for the call, its handles until the context and all that is made of it are gone.
     const lava_vulkan_device *vulkan = nullptr;
@@ -68,6 +72,9 @@ public:
         if (options.spin && raw.spin_ns == 0) raw.spin_ns = 1;
         raw.vulkan_devices = static_cast<std::uint32_t>(options.gpus);
         raw.vulkan = options.vulkan;
+        raw.mpi = static_cast<std::uint32_t>(options.mpi);
+        raw.has_mpi_communicator = options.mpi_communicator ? 1 : 0;
+        raw.mpi_communicator = options.mpi_communicator.value_or(0);
         lava_log_sink sink;
         if (options.log) {
             // The library drops it, also when the creation fails.
@@ -110,7 +117,35 @@ public:
         });
     }
 
+    /// The ranks of the MPI job, which is joined by this if it has not been; 0 outside of a job. See `lava.h` for when all
+    /// ranks must do so.
+    result<std::uint32_t> try_peer_count(timeout wait) const noexcept {
+        std::uint32_t count = 0;
+        failure why;
+        const lava_status status =
+            lava_context_get_peer_count(native_handle(), wait.nanoseconds(), &count, why.out());
+        if (status != LAVA_OK) return detail::fail(why, status);
+        return count;
+    }
+
+    /// Moves remote frames on, where MPI allows no thread of lava's.
+    result<void> try_progress(timeout wait) const noexcept {
+        return detail::check(
+            [&](lava_error *error) { return lava_context_progress(native_handle(), wait.nanoseconds(), error); });
+    }
+
+    /// MPI, its plug-in, and the job, as JSON.
+    result<std::string> try_describe_mpi() const noexcept {
+        return detail::text([this](char *buffer, std::size_t capacity, std::size_t *needed, lava_error *error) {
+            return lava_context_describe_mpi(native_handle(), buffer, capacity, needed, error);
+        });
+    }
+
 #if LAVA_HPP_EXCEPTIONS
+    std::uint32_t peer_count(timeout wait = forever) const { return detail::unwrap(try_peer_count(wait)); }
+    /// Whether something moved in time.
+    bool progress(timeout wait) const { return detail::in_time(try_progress(wait)); }
+    std::string describe_mpi() const { return detail::unwrap(try_describe_mpi()); }
     static context create(const context_options &options = {}) { return detail::unwrap(try_create(options)); }
     std::vector<device> devices() const { return detail::unwrap(try_devices()); }
     std::string describe() const { return detail::unwrap(try_describe()); }

@@ -90,6 +90,14 @@ enum class gpus : std::uint32_t {
     all = LAVA_VULKAN_ALL,
 };
 
+/// Which MPI reaches other hosts: `LAVA_MPI_*`.
+enum class mpi : std::uint32_t {
+    automatic = LAVA_MPI_AUTO,
+    off = LAVA_MPI_OFF,
+    openmpi = LAVA_MPI_OPENMPI,
+    mpich = LAVA_MPI_MPICH,
+};
+
 /// UUID of a GPU or of its driver; zeros stand for none.
 using uuid = std::array<std::uint8_t, 16>;
 

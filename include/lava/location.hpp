@@ -31,6 +31,16 @@ public:
         return found;
     }
 
+    /// Where a rank of the MPI job is.
+    static result<location> try_of_rank(const context &context, std::uint32_t rank) noexcept {
+        location found;
+        failure why;
+        const lava_status status =
+            lava_context_get_peer_location(context.native_handle(), rank, &found.raw_, why.out());
+        if (status != LAVA_OK) return detail::fail(why, status);
+        return found;
+    }
+
     /// From another's `text()`.
     static result<location> try_parse(detail::c_string text) noexcept {
         location found;
@@ -49,6 +59,9 @@ public:
 
 #if LAVA_HPP_EXCEPTIONS
     static location current(const context &context) { return detail::unwrap(try_current(context)); }
+    static location of_rank(const context &context, std::uint32_t rank) {
+        return detail::unwrap(try_of_rank(context, rank));
+    }
     static location parse(detail::c_string text) { return detail::unwrap(try_parse(text)); }
     std::string text() const { return detail::unwrap(try_text()); }
 #endif

@@ -242,6 +242,10 @@ static void options() {
     consumer.reset();
     context.reset();
     CHECK(lines > 0);
+    made.mpi = lava::mpi::off;
+    const auto outside = lava::context::create(made);
+    CHECK(outside.peer_count(lava::no_wait) == 0 && !outside.progress(lava::no_wait));
+    CHECK(!lava::location::try_of_rank(outside, 0) && outside.describe_mpi()[0] == '{');
     lava::uuid uuid {};
     uuid[0] = 0x1f;
     CHECK(lava::to_string(uuid) == "1f000000-0000-0000-0000-000000000000");

@@ -64,8 +64,12 @@ pub struct Calls {
 
 impl Calls {
     pub fn new(library: Library) -> Self {
-        let (mut context, mut producer, mut consumer, mut loan) =
-            (std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut());
+        let (mut context, mut producer, mut consumer, mut loan) = (
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+        );
         let none = std::ptr::null_mut;
         let name = c"calls.loaded".as_ptr();
         let options = lava_producer_options {
@@ -81,10 +85,18 @@ impl Calls {
             let created =
                 (library.lava_producer_create)(context, name, &options, &mut producer, none());
             assert_eq!(created, LAVA_OK);
-            let created =
-                (library.lava_consumer_create)(context, name, std::ptr::null(), &mut consumer, none());
+            let created = (library.lava_consumer_create)(
+                context,
+                name,
+                std::ptr::null(),
+                &mut consumer,
+                none(),
+            );
             assert_eq!(created, LAVA_OK);
-            assert_eq!((library.lava_producer_loan)(producer, 4096, LAVA_FOREVER, &mut loan), LAVA_OK);
+            assert_eq!(
+                (library.lava_producer_loan)(producer, 4096, LAVA_FOREVER, &mut loan),
+                LAVA_OK
+            );
         }
         Self { library, context, producer, consumer, loan }
     }
@@ -96,13 +108,19 @@ impl Calls {
         let once: &mut dyn FnMut(u64) = unsafe {
             match name {
                 "lava_abi_version" => &mut |count| {
-                    (0..count).for_each(|_| drop(black_box((library.lava_abi_version)())));
+                    (0..count).for_each(|_| {
+                        black_box((library.lava_abi_version)());
+                    });
                 },
                 "lava_frame_size" => &mut |count| {
-                    (0..count).for_each(|_| drop(black_box((library.lava_frame_size)(self.loan))));
+                    (0..count).for_each(|_| {
+                        black_box((library.lava_frame_size)(self.loan));
+                    });
                 },
                 "lava_frame_data" => &mut |count| {
-                    (0..count).for_each(|_| drop(black_box((library.lava_frame_data)(self.loan))));
+                    (0..count).for_each(|_| {
+                        black_box((library.lava_frame_data)(self.loan));
+                    });
                 },
                 _ => &mut |count| (0..count).for_each(|number| self.round_trip(number)),
             }

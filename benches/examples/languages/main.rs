@@ -5,7 +5,12 @@
 //! (doc/install.md, with `-DCMAKE_BUILD_TYPE=Release`). The programs are compiled with `cc -O2` and `c++ -O2`.
 //!
 //! Targets: a call from C within 5 ns of the same from Rust; the ping-pong in C++ within 3 % of that in C.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "a benchmark fails by panicking")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a benchmark fails by panicking"
+)]
 
 mod library;
 
@@ -78,15 +83,15 @@ fn compare_calls(programs: &[PathBuf; 2], library: &Path, runtime: &Path, rounds
     // SAFETY: no other thread of this process reads the environment.
     unsafe { std::env::set_var("LAVA_RUNTIME_DIR", runtime.join("rust")) };
     let mut rust = Calls::new(Library::open(library).expect("liblava.so"));
-    println!("{:24} {:>9} {:>9} {:>9} {:>12} {:>12}", "ns a call", "C", "C++", "Rust", "C - Rust", "C++ - C");
+    println!(
+        "{:24} {:>9} {:>9} {:>9} {:>12} {:>12}",
+        "ns a call", "C", "C++", "Rust", "C - Rust", "C++ - C"
+    );
     for name in CALLS {
         let mut times: [Vec<f64>; 5] = Default::default();
         for _ in 0..rounds {
-            let (a, b, d) = (
-                c.time(name, CALL_COUNT),
-                cpp.time(name, CALL_COUNT),
-                rust.time(name, CALL_COUNT),
-            );
+            let (a, b, d) =
+                (c.time(name, CALL_COUNT), cpp.time(name, CALL_COUNT), rust.time(name, CALL_COUNT));
             for (list, value) in times.iter_mut().zip([a, b, d, a - d, b - a]) {
                 list.push(value);
             }
@@ -118,8 +123,14 @@ fn compare_trips(programs: &[PathBuf; 2], runtime: &Path, rounds: usize) {
         }
     }
     let [c, cpp, rust, cpp_to_c, rust_to_c] = times.each_mut().map(|list| median(list));
-    println!("\n{:24} {:>9} {:>9} {:>9} {:>12} {:>12}", "ns a round trip", "C", "C++", "Rust", "C++ / C", "Rust / C");
-    println!("{:24} {c:9.1} {cpp:9.1} {rust:9.1} {cpp_to_c:12.3} {rust_to_c:12.3}", "8 B, two processes");
+    println!(
+        "\n{:24} {:>9} {:>9} {:>9} {:>12} {:>12}",
+        "ns a round trip", "C", "C++", "Rust", "C++ / C", "Rust / C"
+    );
+    println!(
+        "{:24} {c:9.1} {cpp:9.1} {rust:9.1} {cpp_to_c:12.3} {rust_to_c:12.3}",
+        "8 B, two processes"
+    );
 }
 
 fn serve(role: &str, channel: &str) -> lava::Result<()> {
