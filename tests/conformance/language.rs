@@ -58,21 +58,26 @@ pub(crate) fn all() -> Vec<Language> {
     ]
 }
 
+/// The C program without sanitizers.
+pub(crate) fn plain() -> Language {
+    let plain = compiled("c", "conformance_c_plain", Standard::C11, &["-O1", "-g1"]);
+    Language { environment: Vec::new(), ..plain }
+}
+
 /// The C program, plain, under valgrind.
 pub(crate) fn valgrind() -> Language {
     let missing = "no valgrind: install it";
     let is_present = Command::new("valgrind").arg("--version").output().is_ok();
-    let plain = compiled("valgrind", "conformance_c_plain", Standard::C11, &["-O1", "-g1"]);
     let options = ["valgrind", "--quiet", "--error-exitcode=99", "--leak-check=full"];
     let leaks = ["--errors-for-leak-kinds=definite", "--show-leak-kinds=definite", "--"];
-    let command = plain
+    let command = plain()
         .command
         .filter(|_| is_present)
         .map(|program| options.iter().chain(&leaks).map(OsString::from).chain(program).collect());
     Language { name: "valgrind", command, environment: Vec::new(), missing }
 }
 
-fn rust() -> Language {
+pub(crate) fn rust() -> Language {
     let command = Some(vec![env!("CARGO_BIN_EXE_conformance_rust").into()]);
     Language { name: "rust", command, environment: Vec::new(), missing: "" }
 }
