@@ -38,6 +38,10 @@ class _Cuda(Protocol):
 class _Stream(Protocol):
     def __cuda_stream__(self) -> tuple[int, int]: ...
 
+@type_check_only
+class _Communicator(Protocol):
+    def py2f(self) -> int: ...
+
 type _Array = _Exporter | _DLPack | _Cuda
 
 def run(arguments: Sequence[str], program: Sequence[str]) -> int: ...
@@ -49,7 +53,8 @@ class Context:
     `runtime_directory`: where processes find each other; else `$LAVA_RUNTIME_DIR`, `$XDG_RUNTIME_DIR/lava` or
     `/tmp/lava-<uid>`. `spin`: seconds that a wait spins before it sleeps. `devices`: which GPUs may be used, `auto`, `off`
     or `all` (also those that are the CPU). `scope`: takes every peer to be `local` or `remote`, for tests. `log`: `off`,
-    `error`, `warning`, `info` or `debug`; by default the level of `logging.getLogger("lava")`, where the lines go.
+    `error`, `warning`, `info` or `debug`; by default the level of `logging.getLogger("lava")`, where the lines go. `mpi`: how
+    other hosts are reached, `auto`, `off`, `openmpi`, `mpich`, or a communicator of mpi4py that has the peers.
 
     Any thread may use it. Its end leaves producers, consumers, buffers and frames valid.
     """
@@ -62,6 +67,7 @@ class Context:
         spin: float | None = None,
         devices: Literal["auto", "off", "all"] | None = None,
         log: Literal["off", "error", "warn", "warning", "info", "debug"] | None = None,
+        mpi: Literal["auto", "off", "openmpi", "mpich"] | _Communicator | None = None,
     ) -> Self: ...
     @property
     def closed(self) -> bool: ...
@@ -76,6 +82,10 @@ class Context:
         """The live channels in the runtime directory, with their counters."""
     def devices(self) -> list[dict[str, Any]]:
         """The GPUs of this machine, best first; `unusable` says why one cannot be used, or is None."""
+    def peers(self, timeout: float | None = None) -> list[Location]:
+        """Where each rank of the MPI job is, in the order of the ranks; empty without a job."""
+    def progress(self, timeout: float | None = 0.0) -> bool:
+        """Moves frames from and to other hosts, where MPI was initialised below THREAD_MULTIPLE; false: nothing moved."""
     def close(self) -> None: ...
     def __enter__(self) -> Self: ...
     def __exit__(

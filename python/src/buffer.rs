@@ -23,6 +23,8 @@ use crate::tensor::{Array, Layout};
 use crate::view;
 
 type Shared = Arc<RwLock<lava::Buffer>>;
+/// Sets a flag.
+type Set = fn(BufferOptions) -> BufferOptions;
 
 /// One allocation, as an array.
 #[pyclass(frozen, weakref, module = "lava")]
@@ -121,7 +123,7 @@ impl Buffer {
             .memory(context::memory_of(memory)?)
             .fallback(&fallback)
             .alignment(alignment);
-        let flags: [(bool, fn(BufferOptions) -> BufferOptions); 6] = [
+        let flags: [(bool, Set); 6] = [
             (require, BufferOptions::require),
             (shareable, BufferOptions::shareable),
             (writable_by_importers, BufferOptions::writable_by_importers),

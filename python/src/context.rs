@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lava::{ContextOptions, Devices, LogLevel, Memory, Scope, Timeout, Transport, Uuid};
+use lava::{ContextOptions, Devices, LogLevel, Memory, Mpi, Scope, Timeout, Transport, Uuid};
 use parking_lot::RwLock;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
@@ -20,6 +20,8 @@ use crate::wait::Deadline;
 pub(crate) struct Context {
     context: RwLock<Option<Arc<lava::Context>>>,
     birth: Birth,
+    /// The communicator that was handed in: it must live until the job is joined.
+    _communicator: Option<Py<PyAny>>,
 }
 
 impl Context {
@@ -43,7 +45,7 @@ impl Context {
 #[pymethods]
 impl Context {
     #[new]
-    #[pyo3(signature = (runtime_directory=None, *, scope=None, spin=None, devices=None, log=None))]
+    #[pyo3(signature = (runtime_directory=None, *, scope=None, spin=None, devices=None, log=None, mpi=None))]
     fn new(
         py: Python<'_>,
         runtime_directory: Option<PathBuf>,
@@ -51,6 +53,7 @@ impl Context {
         spin: Option<f64>,
         devices: Option<&str>,
         log: Option<&str>,
+        mpi: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let mut options = ContextOptions::new();
         if let Some(directory) = runtime_directory {
@@ -74,8 +77,25 @@ impl Context {
         if let Some(level) = level {
             options = options.log(level, log::write);
         }
+        let mut communicator = None;
+        match mpi {
+            None => {}
+            Some(mpi) => match mpi.cast::<PyString>() {
+                Ok(name) => options = options.mpi(mpi_of(&name.to_cow()?)?),
+                Err(_) => {
+                    let number = communicator_of(&mpi)?;
+                    // SAFETY: the communicator's object lives as long as this context.
+                    options = unsafe { options.mpi_communicator(number) };
+                    communicator = Some(mpi.unbind());
+                }
+            },
+        }
         let context = py.detach(|| lava::Context::create(&options)).or_raise()?;
-        Ok(Self { context: RwLock::new(Some(Arc::new(context))), birth: Birth::now() })
+        Ok(Self {
+            context: RwLock::new(Some(Arc::new(context))),
+            birth: Birth::now(),
+            _communicator: communicator,
+        })
     }
 
     #[getter]
@@ -125,6 +145,30 @@ impl Context {
     fn devices<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
         let list = self.within(py, |context| Ok(context.devices()?))?;
         list.iter().map(|device| describe_device(py, device)).collect()
+    }
+
+    /// Where each rank of the MPI job is; empty without one.
+    #[pyo3(signature = (timeout=None))]
+    fn peers(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Vec<Location>> {
+        let deadline = Deadline::new(timeout)?;
+        let context = self.handle()?;
+        let ask = |slice| match context.peers(slice).map_err(Failure::from) {
+            Err(failure) if failure.is_wait() => Ok(None),
+            result => result.map(Some),
+        };
+        let peers = deadline.repeat(py, ask)?.ok_or_else(|| {
+            Failure::out_of_time("some ranks have not joined the job", !deadline.is_now())
+        })?;
+        Ok(peers.into_iter().map(Location::new).collect())
+    }
+
+    /// Moves frames from and to other hosts in this thread; false: nothing moved.
+    #[pyo3(signature = (timeout=0.0))]
+    fn progress(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
+        let context = self.handle()?;
+        let moved = Deadline::new(timeout)?
+            .repeat(py, |slice| Ok(context.progress(slice)?.then_some(())))?;
+        Ok(moved.is_some())
     }
 
     /// Ends the use of the context. Producers, consumers, buffers and frames of it stay valid.
@@ -219,6 +263,29 @@ fn level_of(name: &str) -> Result<Option<LogLevel>, Failure> {
             )));
         }
     }))
+}
+
+fn mpi_of(name: &str) -> Result<Mpi, Failure> {
+    match name {
+        "auto" => Ok(Mpi::Auto),
+        "off" => Ok(Mpi::Off),
+        "openmpi" => Ok(Mpi::OpenMpi),
+        "mpich" => Ok(Mpi::Mpich),
+        _ => Err(Failure::argument(format!(
+            "mpi '{name}' is not known; give 'auto', 'off', 'openmpi', 'mpich' or a communicator of mpi4py"
+        ))),
+    }
+}
+
+/// The Fortran number of a communicator of mpi4py.
+fn communicator_of(object: &Bound<'_, PyAny>) -> PyResult<i64> {
+    match object.getattr_opt("py2f")? {
+        Some(number) => number.call0()?.extract(),
+        None => Err(Failure::argument(format!(
+            "mpi is {object}; give 'auto', 'off', 'openmpi', 'mpich' or a communicator of mpi4py"
+        ))
+        .into()),
+    }
 }
 
 /// A kind of memory by its name.

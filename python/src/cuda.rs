@@ -157,9 +157,10 @@ pub(crate) fn join(context: u64, streams: &[Stream]) -> Result<Option<usize>, Fa
         match stream {
             Stream::Known(stream) => known.push(*stream),
             Stream::Any => {
-                // SAFETY: the context is current.
                 within(context, |driver| {
-                    check(unsafe { (driver.synchronize_context)() }, "cuCtxSynchronize")
+                    // SAFETY: the context is current.
+                    let status = unsafe { (driver.synchronize_context)() };
+                    check(status, "cuCtxSynchronize")
                 })?;
                 return Ok(None);
             }
@@ -178,11 +179,11 @@ fn follow(driver: &Driver, stream: Handle, other: Handle) -> Result<(), Failure>
     // SAFETY: the context is current; `event` is a place for the answer.
     check(unsafe { (driver.create_event)(&mut event, EVENT_WITHOUT_TIME) }, "cuEventCreate")?;
     // SAFETY: the event is new, the streams are of the current context.
-    let result = check(unsafe { (driver.record)(event, other) }, "cuEventRecord")
+    let recorded = check(unsafe { (driver.record)(event, other) }, "cuEventRecord");
+    let result = recorded.and_then(|()| {
         // SAFETY: as above.
-        .and_then(|()| {
-            check(unsafe { (driver.wait_event)(stream, event, 0) }, "cuStreamWaitEvent")
-        });
+        check(unsafe { (driver.wait_event)(stream, event, 0) }, "cuStreamWaitEvent")
+    });
     // SAFETY: made above; CUDA keeps it until the wait is over.
     unsafe { (driver.destroy_event)(event) };
     result

@@ -2,15 +2,20 @@
 
 use std::sync::Arc;
 
+use lava::FrameInfo;
 use lava_sys::{LAVA_ERROR_FRAME_STATE, LAVA_ERROR_NOT_FOUND};
+use parking_lot::Mutex;
 use pyo3::exceptions::PyBufferError;
 use pyo3::prelude::*;
 
 use crate::cuda;
 use crate::failure::{Failure, OrRaise};
+use crate::fork::Birth;
+use crate::frame::Frame;
 use crate::payload::{Memory, OwnBytes, Payload, Place, Shown};
 use crate::producer::Channel;
 use crate::tensor::Array;
+use crate::wait::Deadline;
 
 pub(crate) enum State {
     Received(Arc<Payload>),
@@ -28,6 +33,148 @@ pub(crate) struct Loaned {
     pub(crate) payload: Option<Arc<Payload>>,
     /// The views write here, because so small a payload has no slot. It is copied when the loan is sent.
     pub(crate) own: bool,
+}
+
+impl Frame {
+    #[inline]
+    pub(crate) fn received(frame: lava::Frame) -> Self {
+        let payload = Payload::new(Memory::Frame(frame));
+        Self { state: Mutex::new(State::Received(payload)), birth: Birth::now() }
+    }
+
+    pub(crate) fn loaned(loan: lava::Loan, channel: Arc<Channel>, timeout: Option<f64>) -> Self {
+        let loaned = Loaned { loan, channel, timeout, payload: None, own: false };
+        Self { state: Mutex::new(State::Loan(Box::new(loaned))), birth: Birth::now() }
+    }
+
+    pub(crate) fn is_loan(&self) -> bool {
+        matches!(&*self.state.lock(), State::Loan(_))
+    }
+
+    /// The array, for a view that may outlive this object.
+    pub(crate) fn shown(&self) -> PyResult<Shown> {
+        self.birth.check()?;
+        match &mut *self.state.lock() {
+            State::Received(payload) => show_received(payload),
+            State::Loan(loaned) => show_loan(loaned),
+            State::Ended(how) => Err(ended(how)),
+        }
+    }
+
+    /// Sends the loan; with `channel`, only if it is that one's.
+    pub(crate) fn publish_to(
+        &self,
+        py: Python<'_>,
+        channel: Option<&Arc<Channel>>,
+        tag: u64,
+        deadline: Deadline,
+    ) -> PyResult<()> {
+        let mut loaned = self.take(channel)?;
+        let prepared = prepare(&mut loaned).and_then(|()| match tag {
+            0 => Ok(()),
+            _ => Ok(loaned.loan.set_tag(tag)?),
+        });
+        if let Err(failure) = prepared {
+            *self.state.lock() = State::Loan(loaned);
+            return Err(failure.into());
+        }
+        let Loaned { loan, channel, timeout, payload, own } = *loaned;
+        match channel.publish(py, loan, deadline) {
+            Ok(()) => Ok(()),
+            Err((loan, error)) => {
+                if let Some(loan) = loan {
+                    *self.state.lock() =
+                        State::Loan(Box::new(Loaned { loan, channel, timeout, payload, own }));
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes the loan out, to be sent.
+    pub(crate) fn take(&self, channel: Option<&Arc<Channel>>) -> PyResult<Box<Loaned>> {
+        self.birth.check()?;
+        let mut state = self.state.lock();
+        match std::mem::replace(&mut *state, State::Ended("sent")) {
+            State::Loan(loaned)
+                if channel.is_none_or(|channel| Arc::ptr_eq(channel, &loaned.channel)) =>
+            {
+                Ok(loaned)
+            }
+            State::Loan(loaned) => {
+                *state = State::Loan(loaned);
+                Err(Failure::new(
+                    LAVA_ERROR_FRAME_STATE,
+                    "the loan is of another producer; send it there",
+                )
+                .into())
+            }
+            received @ State::Received(_) => {
+                *state = received;
+                Err(read_only("sent on as it is; send(frame) copies it"))
+            }
+            State::Ended(how) => {
+                *state = State::Ended(how);
+                Err(ended(how))
+            }
+        }
+    }
+
+    pub(crate) fn take_loan(&self, channel: &Arc<Channel>) -> PyResult<lava::Loan> {
+        let mut loaned = self.take(Some(channel))?;
+        match prepare(&mut loaned) {
+            Ok(()) => Ok(loaned.loan),
+            Err(failure) => {
+                *self.state.lock() = State::Loan(loaned);
+                Err(failure.into())
+            }
+        }
+    }
+
+    pub(crate) fn put_loan_back(&self, loan: lava::Loan, channel: Arc<Channel>) {
+        let loaned = Loaned { loan, channel, timeout: None, payload: None, own: false };
+        *self.state.lock() = State::Loan(Box::new(loaned));
+    }
+
+    pub(crate) fn info(&self) -> PyResult<FrameInfo> {
+        match &*self.state.lock() {
+            State::Received(payload) => Ok(frame_of(payload)?.info()),
+            State::Loan(loaned) => Ok(loaned.loan.info()),
+            State::Ended(how) => Err(ended(how)),
+        }
+    }
+
+    /// The array's description, whether or not the memory can be had.
+    pub(crate) fn array(&self) -> PyResult<Array> {
+        let (tensor, bytes) = match &*self.state.lock() {
+            State::Received(payload) => {
+                let frame = frame_of(payload)?;
+                (frame.tensor().or_raise()?, frame.len())
+            }
+            State::Loan(loaned) => (loaned.loan.tensor().or_raise()?, loaned.loan.len()),
+            State::Ended(how) => return Err(ended(how)),
+        };
+        Ok(Array::new(tensor.as_ref(), bytes))
+    }
+
+    pub(crate) fn change(
+        &self,
+        work: impl FnOnce(&mut Loaned) -> Result<(), Failure>,
+    ) -> PyResult<()> {
+        self.birth.check()?;
+        match &mut *self.state.lock() {
+            State::Loan(loaned) => Ok(work(loaned)?),
+            State::Received(_) => Err(read_only("changed")),
+            State::Ended(how) => Err(ended(how)),
+        }
+    }
+
+    pub(crate) fn end(&self, how: &'static str) {
+        let state = std::mem::replace(&mut *self.state.lock(), State::Ended(how));
+        if let State::Ended(before) = &state {
+            *self.state.lock() = State::Ended(before);
+        }
+    }
 }
 
 pub(crate) fn ended(how: &str) -> PyErr {

@@ -110,9 +110,9 @@ impl Source {
                     .collect(),
             ),
         };
-        // SAFETY: NULL or a static text that ends with NUL, as long as the view lives.
         let format = match raw.format.is_null() {
             true => std::borrow::Cow::Borrowed("B"),
+            // SAFETY: a text that ends with NUL, as long as the view lives.
             false => unsafe { std::ffi::CStr::from_ptr(raw.format) }.to_string_lossy(),
         };
         let item = raw.itemsize.max(1) as usize;
