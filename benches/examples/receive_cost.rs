@@ -4,7 +4,9 @@
 use std::io::BufRead;
 use std::time::{Duration, Instant};
 
-use lava::{Consumer, ConsumerOptions, Context, ContextOptions, Producer, ProducerOptions, Received};
+use lava::{
+    Consumer, ConsumerOptions, Context, ContextOptions, Producer, ProducerOptions, Received,
+};
 
 const SIZE: usize = 1 << 20;
 const BATCH: u32 = 32;

@@ -139,6 +139,11 @@ def open_iceoryx2(receives: str, sends: str):
     return node, *ends
 
 
+def bytes_of(payload) -> np.ndarray:
+    """Its slices give an address."""
+    return np.ctypeslib.as_array((ctypes.c_uint8 * payload.len()).from_address(payload.as_ptr()))
+
+
 def echo_iceoryx2(touch: bool, name: str) -> None:
     node, there, back = open_iceoryx2(f"{name}/there", f"{name}/back")
     while True:
@@ -148,7 +153,7 @@ def echo_iceoryx2(touch: bool, name: str) -> None:
         payload = sample.payload()
         if payload.len() == 1:
             return
-        array = np.ctypeslib.as_array((ctypes.c_uint8 * payload.len()).from_address(ctypes.addressof(payload.as_ptr().contents)))
+        array = bytes_of(payload)
         answer = back.loan_slice_uninit(8)
         if touch:
             array.sum()
@@ -223,8 +228,7 @@ def hand_over(count: int, touch: bool) -> None:
         def by_iceoryx2() -> None:
             sample = publisher.loan_slice_uninit(SIZE)
             if touch:
-                start_of = ctypes.addressof(sample.payload().as_ptr().contents)
-                fill(np.ctypeslib.as_array((ctypes.c_uint8 * SIZE).from_address(start_of)))
+                fill(bytes_of(sample.payload()))
             sample.assume_init().send()
             while (reply := replies.receive()) is None:
                 pass

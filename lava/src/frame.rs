@@ -266,6 +266,10 @@ impl FrameInfo {
 
 /// The tensor of a frame or loan, if it has one.
 pub(crate) fn tensor_of(frame: &Handle<lava_frame>) -> Result<Option<Tensor>> {
+    // Most have none, and an error with its message costs more than this look.
+    if FrameInfo::of(frame).flags & LAVA_FRAME_HAS_TENSOR == 0 {
+        return Ok(None);
+    }
     let mut raw = lava_tensor::sized();
     // SAFETY: the frame is live, the tensor is a place for the answer.
     match Error::check(|error| unsafe { lava_frame_get_tensor(frame.as_ptr(), &mut raw, error) }) {

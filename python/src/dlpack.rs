@@ -13,7 +13,7 @@ use crate::cuda::{self, Stream};
 use crate::element;
 use crate::failure::{Failure, OrRaise};
 use crate::payload::{Memory, OwnBytes, Payload, Place, Shown};
-use crate::tensor::{Array, compact};
+use crate::tensor::{Array, Numbers, compact};
 
 const CPU: i32 = 1;
 const CUDA: i32 = 2;
@@ -84,8 +84,8 @@ struct LegacyManaged {
 
 /// What an exported tensor refers to.
 struct Hold {
-    shape: Vec<i64>,
-    strides: Vec<i64>,
+    shape: Numbers,
+    strides: Numbers,
     _payload: Arc<Payload>,
 }
 
@@ -387,22 +387,25 @@ fn consume(capsule: &Bound<'_, PyCapsule>) -> PyResult<Foreign> {
 
 fn foreign(managed: Either, tensor: &Tensor) -> PyResult<Foreign> {
     let unknown = Place::Host(std::ptr::null_mut());
-    let array =
-        Array { element: element::UINT8, shape: Vec::new(), strides: Vec::new(), byte_offset: 0 };
+    let array = Array {
+        element: element::UINT8,
+        shape: Numbers::new(),
+        strides: Numbers::new(),
+        byte_offset: 0,
+    };
     // From here on it is given back in every case.
     let mut foreign = Foreign { managed, array, place: unknown };
     let dimensions = usize::try_from(tensor.dimensions)
         .map_err(|_| refuse("the tensor has a negative dimension count"))?;
     let list = |start: *const i64| match start.is_null() || dimensions == 0 {
-        true => Vec::new(),
+        true => Numbers::new(),
         // SAFETY: the protocol says that there are so many.
-        false => unsafe { std::slice::from_raw_parts(start, dimensions) }.to_vec(),
+        false => Numbers::from_slice(unsafe { std::slice::from_raw_parts(start, dimensions) }),
     };
     let shape = list(tensor.shape);
-    let strides = if tensor.strides.is_null() { compact(&shape) } else { list(tensor.strides) };
+    let strides = (!tensor.strides.is_null()).then(|| list(tensor.strides));
     let Type { code, bits, lanes } = tensor.element;
-    foreign.array =
-        Array { element: element::from_code(code, bits, lanes), shape, strides, byte_offset: 0 };
+    foreign.array = Array::foreign(element::from_code(code, bits, lanes), shape, strides)?;
     let start = tensor.data as usize + tensor.byte_offset as usize;
     foreign.place = match tensor.device.kind {
         CPU | CUDA_HOST => Place::Host(start as *mut u8),

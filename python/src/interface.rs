@@ -1,15 +1,14 @@
 //! `__cuda_array_interface__`, version 3, both ways.
 
-use lava::Tensor;
 use pyo3::exceptions::PyAttributeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::cuda::{self, Stream};
 use crate::element;
-use crate::failure::{Failure, OrRaise};
+use crate::failure::OrRaise;
 use crate::payload::{Place, Shown};
-use crate::tensor::{Array, compact};
+use crate::tensor::{Array, Numbers};
 
 /// Makes the dictionary. It owns nothing: whoever uses it keeps the object.
 pub(crate) fn export<'py>(py: Python<'py>, shown: &Shown) -> PyResult<Bound<'py, PyDict>> {
@@ -33,7 +32,7 @@ pub(crate) fn export<'py>(py: Python<'py>, shown: &Shown) -> PyResult<Bound<'py,
     shown.payload.note(Stream::Any);
     let item = element::size(array.element) as i64;
     let dictionary = PyDict::new(py);
-    let numbers = |list: Vec<i64>| pyo3::types::PyTuple::new(py, list);
+    let numbers = |list: Numbers| pyo3::types::PyTuple::new(py, list);
     dictionary.set_item("version", 3)?;
     dictionary.set_item("shape", numbers(array.shape.clone())?)?;
     dictionary.set_item("typestr", code)?;
@@ -65,15 +64,12 @@ pub(crate) fn import(dictionary: &Bound<'_, PyAny>) -> PyResult<Foreign> {
     let item = element::size(element) as i64;
     let strides = match optional("strides")? {
         Some(strides) => {
-            strides.extract::<Vec<i64>>()?.into_iter().map(|step| step / item).collect()
+            let strides: Vec<i64> = strides.extract()?;
+            Some(strides.into_iter().map(|step| step / item).collect())
         }
-        None => compact(&shape),
+        None => None,
     };
-    let sizes = shape.iter().map(|size| usize::try_from(*size)).collect::<Result<Vec<_>, _>>();
-    let sizes = sizes
-        .map_err(|_| Failure::argument(format!("shape {shape:?} has a negative dimension")))?;
-    Tensor::new(element, &sizes).or_raise()?;
-    let array = Array { element, shape, strides, byte_offset: 0 };
+    let array = Array::foreign(element, shape.into(), strides)?;
     let context = if array.bytes() == 0 { 0 } else { cuda::context_of(pointer)? };
     if let Some(stream) = optional("stream")? {
         let stream: usize = stream.extract()?;

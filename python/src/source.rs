@@ -3,6 +3,7 @@
 use lava::DataType;
 use pyo3::ffi;
 use pyo3::prelude::*;
+use smallvec::smallvec;
 
 use crate::buffer::Buffer;
 use crate::cuda;
@@ -12,7 +13,7 @@ use crate::failure::Failure;
 use crate::frame::Frame;
 use crate::interface;
 use crate::payload::{Place, Shown};
-use crate::tensor::{Array, compact};
+use crate::tensor::{Array, Numbers};
 
 /// Payloads up to this many bytes are copied without giving up the interpreter's lock, which costs as much.
 const SMALL: usize = 64 << 10;
@@ -126,16 +127,13 @@ impl Source {
                 .into());
             }
         };
-        let shape: Vec<i64> = match list(raw.shape) {
+        let shape: Numbers = match list(raw.shape) {
             Some(shape) => shape,
-            None if count == 0 => Vec::new(),
-            None => vec![raw.len as i64 / item as i64],
+            None if count == 0 => Numbers::new(),
+            None => smallvec![raw.len as i64 / item as i64],
         };
-        let strides = match list(raw.strides) {
-            Some(strides) => strides.iter().map(|step: &i64| step / item as i64).collect(),
-            None => compact(&shape),
-        };
-        let array = Array { element, shape, strides, byte_offset: 0 };
+        let steps = |strides: Numbers| strides.iter().map(|step| step / item as i64).collect();
+        let array = Array::foreign(element, shape, list(raw.strides).map(steps))?;
         Ok(Self { array, place: Place::Host(raw.buf.cast()), _keep: Keep::View(view) })
     }
 

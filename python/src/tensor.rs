@@ -2,9 +2,13 @@
 
 use lava::{DataType, Tensor};
 use pyo3::prelude::*;
+use smallvec::{SmallVec, smallvec};
 
 use crate::element;
 use crate::failure::{Failure, OrRaise};
+
+/// Sizes or steps of dimensions; few enough to need no allocation, as a rule.
+pub(crate) type Numbers = SmallVec<[i64; 4]>;
 
 /// What is asked for by `shape` and `dtype`.
 #[derive(Clone, Debug)]
@@ -59,9 +63,9 @@ pub(crate) fn dimensions(shape: &Bound<'_, PyAny>) -> PyResult<Vec<usize>> {
 #[derive(Clone, Debug)]
 pub(crate) struct Array {
     pub(crate) element: DataType,
-    pub(crate) shape: Vec<i64>,
+    pub(crate) shape: Numbers,
     /// In elements.
-    pub(crate) strides: Vec<i64>,
+    pub(crate) strides: Numbers,
     pub(crate) byte_offset: usize,
 }
 
@@ -71,12 +75,12 @@ impl Array {
         let Some(tensor) = tensor else {
             return Self {
                 element: element::UINT8,
-                shape: vec![bytes as i64],
-                strides: vec![1],
+                shape: smallvec![bytes as i64],
+                strides: smallvec![1],
                 byte_offset: 0,
             };
         };
-        let shape: Vec<i64> = tensor.shape().iter().map(|size| *size as i64).collect();
+        let shape: Numbers = tensor.shape().iter().map(|size| *size as i64).collect();
         let strides = match tensor.strides() {
             Some(strides) => strides.iter().map(|step| *step as i64).collect(),
             None => compact(&shape),
@@ -88,6 +92,29 @@ impl Array {
             strides,
             byte_offset: tensor.byte_offset() as usize,
         }
+    }
+
+    /// An array of another library, whose numbers are checked first.
+    pub(crate) fn foreign(
+        element: DataType,
+        shape: Numbers,
+        strides: Option<Numbers>,
+    ) -> PyResult<Self> {
+        let sizes = shape.iter().map(|size| usize::try_from(*size)).collect::<Result<Vec<_>, _>>();
+        let sizes = sizes.map_err(|_| {
+            Failure::argument(format!("an array of shape {shape:?} has a negative dimension"))
+        })?;
+        let strides = strides.unwrap_or_else(|| compact(&shape));
+        let count = Tensor::new(element, &sizes).or_raise()?.element_count();
+        let bytes = count.and_then(|count| count.checked_mul(element::size(element)));
+        if bytes.is_none_or(|bytes| isize::try_from(bytes).is_err()) || strides.len() != shape.len()
+        {
+            return Err(Failure::argument(format!(
+                "an array of shape {shape:?} is larger than memory"
+            ))
+            .into());
+        }
+        Ok(Self { element, shape, strides, byte_offset: 0 })
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -151,14 +178,14 @@ impl Array {
 }
 
 /// The strides of a compact, row-major array, in elements.
-pub(crate) fn compact(shape: &[i64]) -> Vec<i64> {
+pub(crate) fn compact(shape: &[i64]) -> Numbers {
     let mut strides = running(shape.iter().rev());
     strides.reverse();
     strides
 }
 
 /// The step of each dimension, the fastest first.
-fn running<'a>(sizes: impl Iterator<Item = &'a i64>) -> Vec<i64> {
+fn running<'a>(sizes: impl Iterator<Item = &'a i64>) -> Numbers {
     let next = |step: &mut i64, size: &i64| {
         let this = *step;
         *step *= size.max(&1);

@@ -6,15 +6,17 @@ use std::sync::Arc;
 use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
 use pyo3::prelude::*;
+use smallvec::SmallVec;
 
 use crate::element;
 use crate::payload::{Payload, Shown};
+use crate::tensor::Array;
 
 /// What a `Py_buffer` refers to; freed when it is released.
 struct Hold {
     _payload: Arc<Payload>,
-    shape: Vec<ffi::Py_ssize_t>,
-    strides: Vec<ffi::Py_ssize_t>,
+    shape: SmallVec<[ffi::Py_ssize_t; 4]>,
+    strides: SmallVec<[ffi::Py_ssize_t; 4]>,
 }
 
 fn asks(flags: c_int, for_what: c_int) -> bool {
@@ -47,8 +49,7 @@ pub(crate) unsafe fn fill(
     if asks(flags, ffi::PyBUF_WRITABLE) && shown.read_only {
         return Err(refuse("a received frame is read-only: copy it"));
     }
-    let compact = array.is_compact();
-    check_order(flags, compact, array.is_column_major())?;
+    check_order(flags, array)?;
     let (item, bytes) = (element::size(array.element), array.bytes());
     let hold = Box::new(Hold {
         shape: array.shape.iter().map(|size| *size as isize).collect(),
@@ -90,10 +91,12 @@ fn format_for(shown: &Shown, flags: c_int) -> PyResult<Option<&'static CStr>> {
 }
 
 /// Fails where the requester cannot deal with the order of the elements.
-fn check_order(flags: c_int, compact: bool, column_major: bool) -> PyResult<()> {
+fn check_order(flags: c_int, array: &Array) -> PyResult<()> {
+    let compact = array.is_compact();
+    let column_major = || array.is_column_major();
     let bad = (asks(flags, ffi::PyBUF_C_CONTIGUOUS) && !compact)
-        || (asks(flags, ffi::PyBUF_F_CONTIGUOUS) && !column_major)
-        || (asks(flags, ffi::PyBUF_ANY_CONTIGUOUS) && !compact && !column_major)
+        || (asks(flags, ffi::PyBUF_F_CONTIGUOUS) && !column_major())
+        || (asks(flags, ffi::PyBUF_ANY_CONTIGUOUS) && !compact && !column_major())
         || (!asks(flags, ffi::PyBUF_STRIDES) && !compact);
     if bad {
         Err(refuse("the array is not contiguous as asked: copy it by numpy.ascontiguousarray"))
