@@ -64,6 +64,10 @@ else
     result conformance_rust FAILED
 fi
 
+# Built by the stage `conformance`, where it ran before.
+[ -x "$target/lava-tests/conformance_c" ] && export CONFORMANCE_C=$target/lava-tests/conformance_c
+[ -x "$target/lava-tests/conformance_cpp" ] && export CONFORMANCE_CPP=$target/lava-tests/conformance_cpp
+
 if cargo fmt --version >/dev/null 2>&1; then
     if cargo fmt --manifest-path python/Cargo.toml --all --check; then result format ok; else result format FAILED; fi
 fi
@@ -84,7 +88,7 @@ else
     result mypy FAILED
 fi
 # Most tests wait for other processes: more of them than processors.
-python -X dev "$home/venv/bin/pytest" -c "$sources/pyproject.toml" --import-mode=importlib -q -n 4 --dist worksteal -ra \
+python -X dev "$home/venv/bin/pytest" -c "$sources/pyproject.toml" --import-mode=importlib -q -n 3 --dist worksteal -ra \
     "$sources/tests" >"$home/pytest.log" 2>&1
 status=$?
 counts=$(grep -E '^[0-9]+ (passed|failed|skipped)|^=+ .*(passed|failed|error)' "$home/pytest.log" | tail -1)

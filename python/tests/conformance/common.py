@@ -8,8 +8,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-import numpy as np
-
 import lava
 
 LONG = 10.0
@@ -33,8 +31,10 @@ def die() -> None:
 @functools.lru_cache
 def filled(number: int, size: int) -> bytes:
     """The pattern of frame `number`."""
-    at = np.arange(size, dtype="u8")
-    return (number * 131 + at * 7 + at // 256).astype("u1").tobytes()
+    first = bytes((number * 131 + at * 7) % 256 for at in range(256))
+    blocks = (first.translate(bytes((value + block) % 256 for value in range(256))) for block in range(min(256, size // 256 + 1)))
+    period = b"".join(blocks)
+    return (period * (size // len(period) + 1))[:size]
 
 
 def check_pattern(frame: lava.Frame, number: int, size: int) -> None:
@@ -71,7 +71,7 @@ def send_number(producer: lava.Producer, number: int) -> None:
 def send_pattern(producer: lava.Producer, number: int, size: int) -> None:
     """Written in place."""
     with producer.loan(size, timeout=LONG) as loan:
-        np.asarray(loan)[:] = np.frombuffer(filled(number, size), "u1")
+        memoryview(loan)[:] = filled(number, size)
 
 
 def receive(consumer: lava.Consumer) -> lava.Frame:
@@ -108,4 +108,7 @@ def wait_until(what: str, done: Callable[[], bool]) -> None:
 
 
 def address(frame: object) -> int:
+    # Here and elsewhere: NumPy takes long to load, and most parts do without.
+    import numpy as np
+
     return int(np.frombuffer(frame, "u1").ctypes.data)  # type: ignore[call-overload]

@@ -3,7 +3,6 @@
 import ctypes
 import os
 
-import numpy as np
 from common import (
     INLINE,
     LONG,
@@ -171,7 +170,7 @@ class set_size:
                 loan.resize(capacity + 1)
             loan.resize(capacity)
             loan.tag = capacity
-            np.asarray(loan)[:] = np.frombuffer(filled(2, capacity), "u1")
+            memoryview(loan)[:] = filled(2, capacity)
 
     def consumer(channel):
         consumer = open_consumer(channel)

@@ -2,7 +2,6 @@
 
 import time
 
-import numpy as np
 from common import (
     LONG,
     check_pattern,
@@ -47,6 +46,8 @@ class metadata:
 
 class tensor:
     def producer(channel):
+        import numpy as np
+
         producer = open_producer(channel)
         floats = ((np.arange(40) - 16) * 0.5).astype("f4")
         with producer.loan(160, timeout=LONG) as loan:
@@ -64,6 +65,8 @@ class tensor:
         producer.send(floats[:4].tobytes(), timeout=LONG)
 
     def consumer(channel):
+        import numpy as np
+
         consumer = open_consumer(channel)
         with receive(consumer) as frame:
             assert (frame.shape, frame.dtype, frame.strides, frame.byte_offset) == ((2, 3, 4), "float32", (48, 16, 4), 64)
