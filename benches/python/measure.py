@@ -98,7 +98,7 @@ def receive(count: int) -> None:
 
 
 def echo_lava(touch: bool) -> None:
-    context = lava.Context(spin=float("inf"))
+    context = lava.Context()
     there = lava.Consumer(context, "there")
     back = lava.Producer(context, "back")
     for frame in there:
@@ -181,7 +181,7 @@ def hand_over(count: int, touch: bool) -> None:
 
         return measure
 
-    context = lava.Context(spin=float("inf"))
+    context = lava.Context()
     producer = lava.Producer(context, "there", max_frame_size=SIZE)
     start(echo_lava)
     answers = lava.Consumer(context, "back", timeout=60)

@@ -15,8 +15,6 @@ Times are in seconds; a timeout of `None` waits for ever, one of 0 does not wait
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from . import _lava
 from ._errors import (
     AccessError,
@@ -44,6 +42,8 @@ from ._errors import (
 )
 from ._lava import Buffer, Context, Frame, Location, Producer, ScopeReport, __version__
 
+# For type checkers, which know the name; importing it from typing would take longer than everything else here.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import asyncio
 
@@ -94,7 +94,7 @@ class Consumer(_lava.Consumer):
 
     async def receive_async(self) -> Frame:
         """The next frame, waiting for it in the running event loop. Cancelling it loses no frame."""
-        while (frame := self.try_receive()) is None:
+        while (frame := self._poll()) is None:
             await self._readable()
         return frame
 
@@ -103,7 +103,7 @@ class Consumer(_lava.Consumer):
 
     async def __anext__(self) -> Frame:
         try:
-            while (frame := self.try_receive()) is None:
+            while (frame := self._poll()) is None:
                 await self._readable()
         except ClosedError:
             self._unwatch()

@@ -20,6 +20,10 @@ use crate::wait::{Deadline, Exclusive};
 struct Inlet {
     consumer: lava::Consumer,
     ahead: VecDeque<lava::Frame>,
+    /// The descriptor exists, so that a receive that finds nothing arms it.
+    watched: bool,
+    /// It is armed: it becomes readable with the next frame, and looking again before that would only cost.
+    armed: bool,
 }
 
 /// An answer: a frame, or the end of the channel.
@@ -34,7 +38,9 @@ impl Inlet {
         if let Some(frame) = self.ahead.pop_front() {
             return Ok(Some(Next::Frame(frame)));
         }
-        Ok(match self.consumer.receive_timeout(patience)? {
+        let received = self.consumer.receive_timeout(patience)?;
+        self.armed = self.watched && matches!(received, Received::Empty);
+        Ok(match received {
             Received::Frame(frame) => Some(Next::Frame(frame)),
             Received::Closed => Some(Next::Closed),
             Received::Empty => None,
@@ -88,7 +94,10 @@ impl Consumer {
         let deadline = Deadline::new(Some(timeout.unwrap_or(10.0)))?;
         let consumer = opening::open(py, context.handle()?, name, options, deadline)?;
         Ok(Self {
-            inlet: Exclusive::new("consumer", Inlet { consumer, ahead: VecDeque::new() }),
+            inlet: Exclusive::new(
+                "consumer",
+                Inlet { consumer, ahead: VecDeque::new(), watched: false, armed: false },
+            ),
             name: name.to_owned(),
             copies: memory == Memory::Device,
             birth: Birth::now(),
@@ -161,7 +170,19 @@ impl Consumer {
     /// A descriptor for `select`, `poll` or an event loop.
     fn fileno(&self, py: Python<'_>) -> PyResult<i32> {
         self.birth.check()?;
-        self.inlet.use_detached(py, |inlet| Ok(inlet.consumer.event_fd()?.as_raw_fd()))
+        self.inlet.use_detached(py, |inlet| {
+            inlet.watched = true;
+            Ok(inlet.consumer.event_fd()?.as_raw_fd())
+        })
+    }
+
+    /// For event loops: as `try_receive`, but does not look again while the descriptor is armed.
+    fn _poll(&self, py: Python<'_>) -> PyResult<Option<Frame>> {
+        let quiet = self.inlet.try_use(|inlet| Ok(inlet.armed && inlet.ahead.is_empty()));
+        match quiet.transpose()? {
+            Some(true) => Ok(None),
+            _ => self.try_receive(py),
+        }
     }
 
     /// For event loops: takes up to two frames ahead, which makes the descriptor quiet if there are no more, and tells
@@ -170,7 +191,9 @@ impl Consumer {
         self.birth.check()?;
         let fetched = self.inlet.try_use(|inlet| {
             while inlet.ahead.len() < 2 {
-                match inlet.consumer.try_receive() {
+                let received = inlet.consumer.try_receive();
+                inlet.armed = inlet.watched && matches!(received, Ok(Received::Empty));
+                match received {
                     Ok(Received::Frame(frame)) => inlet.ahead.push_back(frame),
                     Ok(Received::Empty) => break,
                     // Told again by the next receive.
