@@ -111,6 +111,38 @@ fn minimal_sends_and_receives() {
     }
 }
 
+/// Alone it says how to start it; with `LAVA_PLUGIN_DIR` and Open MPI's launcher it also runs as two ranks, by shared memory
+/// and, forced, by MPI.
+#[test]
+fn mpi_ping_pong_goes_there_and_back() {
+    if !can_build() {
+        return;
+    }
+    let has_launcher = Command::new("mpirun.openmpi").arg("--version").output().is_ok();
+    let launches = has_launcher && std::env::var_os("LAVA_PLUGIN_DIR").is_some();
+    for language in ["c", "cpp"] {
+        let name = format!("{language}_mpi_ping_pong");
+        let runtime = tempfile::tempdir().expect("a temporary directory");
+        let alone = program(&name, runtime.path()).output().expect("it runs");
+        assert_eq!(alone.status.code(), Some(2));
+        for (scope, by) in [("auto", "both map it"), ("remote", "by MPI")] {
+            if !launches {
+                continue;
+            }
+            let mut command = Command::new("mpirun.openmpi");
+            command.args(["--oversubscribe", "--bind-to", "none", "-n", "2"]);
+            command.arg(programs().join(&name)).arg("50").env("LAVA_SCOPE", scope);
+            command.env("LAVA_RUNTIME_DIR", runtime.path()).env("TMPDIR", runtime.path());
+            command.env("OMPI_ALLOW_RUN_AS_ROOT", "1").env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
+            let said = succeed(&mut command);
+            assert!(said.contains("50 round trips") && said.contains(by), "{said}");
+        }
+    }
+    if !launches {
+        skip("the ranks of mpi_ping_pong: no LAVA_PLUGIN_DIR, or no mpirun.openmpi");
+    }
+}
+
 /// The camera waits for nobody, so it goes on until a viewer has seen an image; the viewer is told of its death.
 #[test]
 fn viewers_see_the_cameras_images() {
