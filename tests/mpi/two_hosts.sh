@@ -9,6 +9,7 @@
 #   two_hosts.sh mpirun ID MPI N COMMAND...    runs N ranks on each by MPI's launcher (openmpi, mpich);
 #                                              $MPIRUN_FLAGS is added
 #   two_hosts.sh bytes ID                      prints the bytes that have crossed from a to b, and from b to a
+#   two_hosts.sh stop ID                       ends every process on them
 #   two_hosts.sh link ID up|down               plugs the cable in, or pulls it
 #   SAME_NAME=1 two_hosts.sh …                 both hosts have one name (host "same")
 set -eu
@@ -47,15 +48,32 @@ up() {
     ip -n "$id-a" addr add $network.1/24 dev wire
     ip -n "$id-b" addr add $network.2/24 dev wire
     ip -n "$id-a" link set wire up
-    ip -n "$id-b" link set wire up
+    link "$id" up
+}
+
+# Plugging in takes a moment until the interfaces say so.
+link() {
+    local host
+    ip -n "$1-b" link set wire "$2"
+    [ "$2" = up ] || return 0
+    for host in a b; do
+        until [ "$(ip netns exec "$1-$host" cat /sys/class/net/wire/operstate)" = up ]; do sleep 0.01; done
+    done
+}
+
+stop() {
+    local host pids
+    for host in a b; do
+        pids=$(ip netns pids "$1-$host" 2>/dev/null) || true
+        # shellcheck disable=SC2086
+        [ -z "$pids" ] || kill -KILL $pids 2>/dev/null || true
+    done
 }
 
 down() {
-    local id=$1 host pids
+    local id=$1 host
+    stop "$id"
     for host in a b; do
-        pids=$(ip netns pids "$id-$host" 2>/dev/null) || true
-        # shellcheck disable=SC2086
-        [ -z "$pids" ] || kill -KILL $pids 2>/dev/null || true
         ip netns del "$id-$host" 2>/dev/null || true
         rm -rf "/etc/netns/$id-$host"
     done
@@ -120,8 +138,7 @@ bytes() {
 }
 
 case "${1:-}" in
-    up | down | can | enter | agent | bytes) "$@" ;;
+    up | down | stop | can | enter | agent | bytes | link) "$@" ;;
     mpirun) shift; launch "$@" ;;
-    link) ip -n "$2-b" link set wire "$3" ;;
-    *) sed -n '2,14s/^# \{0,1\}//p' "$self"; exit 2 ;;
+    *) sed -n '2,15s/^# \{0,1\}//p' "$self"; exit 2 ;;
 esac

@@ -9,7 +9,7 @@ use crate::constants;
 use crate::failure::{Fault, check, code_of};
 use crate::port::Port;
 use crate::process;
-use crate::table::{CLOSED, Done, Failure, MISUSE, OK};
+use crate::table::{CLOSED, Done, FAILED, Failure, MISUSE, OK};
 
 /// A message's place in [`Messages`]. Its number for liblava is the index below, and the generation above.
 struct Entry {
@@ -77,6 +77,10 @@ impl Messages {
 
     /// A message has ended; `code` from its status.
     fn end(&mut self, index: usize, code: i32, status: &MPI_Status) -> Done {
+        if code == FAILED {
+            // Its peer is dead or unreachable.
+            process::abandon();
+        }
         let entry = &mut self.entries[index];
         let request = number(index as u32, entry.generation);
         entry.request = constants::no_request();
@@ -170,6 +174,7 @@ impl Messages {
         };
         let in_statuses = returned != MPI_SUCCESS as c_int;
         if in_statuses && Fault::of_mpi(returned, "").class != MPI_ERR_IN_STATUS as c_int {
+            process::abandon();
             return Err(Fault::of_mpi(returned, "MPI_Testsome"));
         }
         // MPI_UNDEFINED is negative, and cannot come: every request is under way.
@@ -266,6 +271,9 @@ unsafe fn begin(
         Port::with(port, |messages| {
             let mut made = constants::no_request();
             let returned = start(messages.communicator, &raw mut made);
+            if returned != MPI_SUCCESS as c_int && class_code(returned) == FAILED {
+                process::abandon();
+            }
             check(returned, if is_receive { "MPI_Irecv" } else { "MPI_Isend" })?;
             Ok(messages.add(made, is_receive))
         })
