@@ -12,6 +12,7 @@ mod device;
 mod error;
 mod frame;
 mod sizes;
+mod stale;
 mod world;
 
 /// Checks calls: `call => LAVA_STATUS;`. The call runs in an unsafe block.
