@@ -328,6 +328,7 @@ impl Engine {
 
     /// What needs no hurry.
     pub(super) fn turn(&mut self, now: u64) -> Result<()> {
+        self.mailbox.look_at_all();
         self.look_at_senders()?;
         self.look_at_receivers()?;
         self.pending.retain(|one| !one.deadline.passed());

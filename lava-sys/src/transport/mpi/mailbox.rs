@@ -97,6 +97,11 @@ impl Mailbox {
         self.sends.is_empty()
     }
 
+    /// The next look is at all receives.
+    pub fn look_at_all(&mut self) {
+        self.hot = true;
+    }
+
     /// Adds the requests to look at.
     pub fn requests(&self, to: &mut Vec<Request>) {
         let count = if self.hot || self.ends { RECEIVES } else { 1 };
@@ -117,10 +122,11 @@ impl Mailbox {
     /// The next message, in order of arrival. Give its memory back with [`Self::give_back`].
     pub fn take(&mut self) -> Option<Letter> {
         loop {
-            let first = self.receives.front().and_then(|one| one.done);
+            // Not always the first: MPICH may match receives from any rank in another order.
+            let first = self.receives.iter().position(|one| one.done.is_some());
             self.hot = first.is_some();
-            let done = first?;
-            let memory = self.receives.pop_front()?.memory;
+            let Receive { memory, done, .. } = self.receives.remove(first?)?;
+            let done = done?;
             if done.status == LAVA_OK {
                 return Some(Letter { from: done.source, size: done.bytes, memory });
             }
