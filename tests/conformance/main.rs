@@ -1,7 +1,7 @@
 //! Runs every scenario of `scenarios.txt` between every ordered pair of languages: one produces, the other consumes. C and
 //! C++ run under AddressSanitizer and UndefinedBehaviorSanitizer, and some of C's scenarios under valgrind.
 //!
-//! With `LAVA_PLUGIN_DIR` also over MPI, the two as ranks that take each other for remote: `openmpi/c-rust/order`.
+//! With `LAVA_PLUGIN_DIR` also over MPI, the two as ranks that take each other for remote: `mpi/openmpi/c-rust/order`.
 //!
 //! One test each, named `PRODUCER-CONSUMER/SCENARIO`: `cargo test -p lava-tests --test conformance -- c-cpp/order`.
 
@@ -87,7 +87,7 @@ fn pair(mpi: Mpi) -> [Language; 2] {
 /// A scenario over MPI.
 fn remote(scenario: &Scenario, mpi: Mpi, [producer, consumer]: &[Language; 2]) -> Trial {
     let (scenario, producer, consumer) = (scenario.clone(), producer.clone(), consumer.clone());
-    let name = format!("{}/{}-{}/{}", mpi.name(), producer.name, consumer.name, scenario.name);
+    let name = format!("mpi/{}/{}-{}/{}", mpi.name(), producer.name, consumer.name, scenario.name);
     Trial::ignorable_test(name, move || {
         if let Some(why) = mpi.leaves_out(&scenario.name) {
             return Ok(Completion::ignored_with(why));
