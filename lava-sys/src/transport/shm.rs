@@ -303,6 +303,11 @@ impl ShmLink {
         self.wakes.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// True if the producer said that nothing more will come.
+    pub fn is_closed(&self) -> bool {
+        self.regions.producer().closed.load(Ordering::Acquire) != 0
+    }
+
     /// The word on which the consumer's thread sleeps; for the service thread, which wakes it when the peer is lost.
     pub fn consumer_sleeps_on(&self) -> &AtomicU32 {
         &self.regions.producer().wake

@@ -38,6 +38,8 @@ pub struct Pending {
     pub rank: i32,
     pub deadline: Deadline,
     peer_key: u64,
+    /// For a consumer that asks again.
+    answer: Box<letters::RemoteWelcome>,
     channel: Arc<ChannelShared>,
     place: Place,
     route: Route,
@@ -51,11 +53,13 @@ impl Engine {
     pub(super) fn hello(&mut self, from: i32, bytes: &[u8]) -> Result<()> {
         let hello = letters::RemoteHello::decode(bytes, &[kind::HELLO]).map_err(protocol)?;
         let peer_key = hello.address.from;
-        let known = self.pending.iter().any(|one| (one.rank, one.peer_key) == (from, peer_key))
-            || self
-                .senders
-                .iter()
-                .any(|one| (one.outgoing.peer(), one.peer_key) == (from, peer_key));
+        if let Some(pending) =
+            self.pending.iter().find(|one| (one.rank, one.peer_key) == (from, peer_key))
+        {
+            return self.mailbox.send(&mut *self.port, from, bytemuck::bytes_of(&*pending.answer));
+        }
+        let known =
+            self.senders.iter().any(|one| (one.outgoing.peer(), one.peer_key) == (from, peer_key));
         let name = Name::new(&wire::get_text(&hello.hello.name))?;
         let Some(channel) = self.channel(name.as_str()).filter(|_| !known) else { return Ok(()) };
         let key = self.new_key();
@@ -77,7 +81,9 @@ impl Engine {
                 };
                 let deadline = Deadline::after(ATTACH_NS);
                 let rank = from;
+                let answer = Box::new(answer);
                 self.pending.push(Pending {
+                    answer,
                     key,
                     rank,
                     deadline,
@@ -106,6 +112,9 @@ impl Engine {
         let Address { to, from: peer_key } = attach.address;
         let fits = |one: &Pending| (one.key, one.rank, one.peer_key) == (to, from, peer_key);
         let Some(at) = self.pending.iter().position(fits) else {
+            if self.senders.iter().any(|one| (one.key, one.outgoing.peer()) == (to, from)) {
+                return self.say(kind::READY, from, peer_key, to);
+            }
             // It came too late, or the channel has ended.
             return self.say(kind::BYE, from, peer_key, to);
         };

@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::os::socket::{self, Received};
 use crate::transport::event::EventSlot;
 use crate::transport::mpi::incoming::Incoming;
+use crate::wire::remote::RemoteAttach;
 use crate::wire::{self, Message, kind};
 
 /// See the module.
@@ -19,6 +20,8 @@ pub struct Receiver {
     /// What the consumer uses as the producer's socket has its other end here.
     pub socket: OwnedFd,
     pub event: Arc<EventSlot>,
+    /// What the producer is to confirm.
+    pub attach: RemoteAttach,
     /// The producer confirmed the connection.
     pub ready: bool,
     /// The producer ended after as many descriptors.

@@ -53,6 +53,8 @@ impl Engine {
         let Address { to, from: peer_key } = welcome.address;
         match self.seekers.iter_mut().find(|one| one.key == to) {
             Some(seeker) => seeker.answers.push((from, welcome)),
+            // The answer to a question that was asked twice.
+            None if self.receivers.iter().any(|one| one.key == to) => {}
             // Somebody else was faster, or the time is over.
             None if welcome.welcome.status == LAVA_OK => {
                 self.say(kind::BYE, from, peer_key, to)?;
@@ -87,8 +89,26 @@ impl Engine {
         self.peers.watch(rank);
         self.seekers.retain(|one| one.key != key);
         let (ready, ends_at) = (false, None);
-        self.receivers.push(Receiver { key, peer_key, incoming, socket, event, ready, ends_at });
+        self.receivers.push(Receiver {
+            key,
+            peer_key,
+            incoming,
+            socket,
+            event,
+            attach,
+            ready,
+            ends_at,
+        });
         Ok(())
+    }
+
+    /// Says again what the producer has not confirmed.
+    fn attach_again(&mut self, key: u64) -> Result<()> {
+        let Some(receiver) = self.receivers.iter().find(|one| one.key == key) else {
+            return Ok(());
+        };
+        let (rank, attach) = (receiver.incoming.peer(), receiver.attach);
+        self.mailbox.send(&mut *self.port, rank, bytemuck::bytes_of(&attach))
     }
 
     /// Whether the producer confirmed a connection; None: it is gone.
@@ -211,11 +231,18 @@ impl<'a> Search<'a> {
             }
         };
         let until = deadline.max(Deadline::after(READY_NS));
+        let mut again = Deadline::after(ASK_MAX_NS);
         loop {
             self.remote.drive();
+            if again.passed() {
+                again = Deadline::after(ASK_MAX_NS);
+                self.remote.with(|engine| engine.attach_again(key)).transpose()?;
+            }
             match self.remote.with(|engine| engine.is_ready(key)).flatten() {
                 Some(true) => return Ok(Some(established)),
                 Some(false) if !until.passed() => std::thread::yield_now(),
+                // All that it sent, and its end, came before this look.
+                None if established.link.is_closed() => return Ok(Some(established)),
                 // The producer ended meanwhile: its name may come again.
                 _ => return Ok(None),
             }
