@@ -11,6 +11,7 @@ mod context;
 mod device;
 mod error;
 mod frame;
+mod mpi;
 mod sizes;
 mod stale;
 mod world;
@@ -25,13 +26,14 @@ macro_rules! gives {
 }
 pub(crate) use gives;
 
-const SOURCES: [&str; 6] = [
+const SOURCES: [&str; 7] = [
     include_str!("buffer.rs"),
     include_str!("channel.rs"),
     include_str!("context.rs"),
     include_str!("device.rs"),
     include_str!("error.rs"),
     include_str!("frame.rs"),
+    include_str!("mpi.rs"),
 ];
 
 #[test]

@@ -59,6 +59,7 @@ pub unsafe extern "C" fn lava_context_get_peer_location(
     error: *mut lava_error,
 ) -> lava_status {
     control(error, || {
+        check_pointer(location, "location")?;
         // SAFETY: the caller's promise.
         let context = unsafe { handle::shared(context) }?;
         let job = context.joined_job()?.ok_or_else(|| {
