@@ -219,7 +219,7 @@ fn violations_are_found() {
         ("memory/buffer.rs", "fn f() { crate::transport::shm::open(); }"),
         ("transport/shm.rs", "macro_rules! m { () => { crate::abi::guard::control() } }"),
         ("transport/ring/mod.rs", "use super::super::channel;"),
-        ("wire.rs", "use super::channel::pool;"),
+        ("wire/mod.rs", "use super::channel::pool;"),
         ("memory/mod.rs", "mod tests { use super::super::channel::pool; }"),
         ("channel/frame.rs", "use libc::c_int;"),
         ("memory/buffer.rs", "fn f() { rustix::fs::fstat(); }"),

@@ -14,7 +14,7 @@ mod sync;
 mod transport;
 #[path = "../../../lava-sys/src/types/mod.rs"]
 mod types;
-#[path = "../../../lava-sys/src/wire.rs"]
+#[path = "../../../lava-sys/src/wire/mod.rs"]
 mod wire;
 
 #[cfg(loom)]
