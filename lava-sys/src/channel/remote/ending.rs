@@ -1,9 +1,16 @@
 //! How an engine ends, and what a context leaves to it.
 
+use std::any::Any;
+use std::sync::Mutex;
+
+use super::super::service::lock;
 use super::engine::Engine;
 use super::sender::Sender;
 use crate::os::clock::{Deadline, now_ns};
 use crate::wire::remote::kind;
+
+/// What MPI may still write when its engine is gone, for as long as the process lives.
+static KEPT: Mutex<Vec<Box<dyn Any + Send>>> = Mutex::new(Vec::new());
 
 /// The longest that an end waits for MPI to give memory back.
 const CLOSE_NS: u64 = 500_000_000;
@@ -38,7 +45,7 @@ impl Engine {
             if !tested || until.passed() {
                 let Self { port, mailbox, remains, .. } = self;
                 drop(port);
-                std::mem::forget((mailbox, remains));
+                lock(&KEPT).push(Box::new((mailbox, remains)));
                 return;
             }
         }

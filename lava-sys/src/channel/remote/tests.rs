@@ -81,6 +81,14 @@ fn payload(number: usize, size: usize) -> Vec<u8> {
     (0..size).map(|at| (at * 7 + number * 13) as u8).collect()
 }
 
+/// The next frame's bytes; the frame is released.
+fn taken(consumer: &mut Consumer, timeout_ns: u64) -> Vec<u8> {
+    let frame = consumer.receive(timeout_ns).unwrap();
+    let bytes = frame.bytes().to_vec();
+    frame.release();
+    bytes
+}
+
 #[test]
 fn frames_of_all_sizes_arrive_in_order_and_whole() {
     let job = Job::new(2);
@@ -123,11 +131,11 @@ fn a_slot_is_taken_until_the_far_consumer_releases_its_frame() {
     // What takes no slot still goes.
     for number in 0..100_u64 {
         producer.send_bytes(&number.to_le_bytes(), SECOND).unwrap();
-        assert_eq!(consumer.receive(SECOND).unwrap().bytes(), number.to_le_bytes());
+        assert_eq!(taken(&mut consumer, SECOND), number.to_le_bytes());
     }
     second.release();
     producer.send_bytes(&payload(7, 90), 10 * SECOND).unwrap();
-    assert_eq!(consumer.receive(10 * SECOND).unwrap().bytes(), payload(7, 90));
+    assert_eq!(taken(&mut consumer, 10 * SECOND), payload(7, 90));
     assert_eq!(first.bytes(), payload(0, 100));
     drop(consumer);
     assert_eq!(first.bytes(), payload(0, 100), "a frame outlives its consumer");
@@ -148,10 +156,10 @@ fn a_stopped_reader_bounds_what_is_on_the_way() {
     assert_eq!(producer.send_bytes(&[4; 8], 50_000_000), Err(LAVA_TIMED_OUT));
     assert_eq!(producer.connection(0).unwrap().queued, 4);
     assert_eq!(job.world.unexpected(1), 0);
-    assert_eq!(consumer.receive(SECOND).unwrap().bytes(), 0_u64.to_le_bytes());
+    assert_eq!(taken(&mut consumer, SECOND), 0_u64.to_le_bytes());
     producer.send_bytes(&4_u64.to_le_bytes(), 10 * SECOND).unwrap();
     for number in 1..5_u64 {
-        assert_eq!(consumer.receive(SECOND).unwrap().bytes(), number.to_le_bytes());
+        assert_eq!(taken(&mut consumer, SECOND), number.to_le_bytes());
     }
 }
 
@@ -170,7 +178,7 @@ fn drop_policies_keep_their_word() {
             producer.send_bytes(&number.to_le_bytes(), SECOND).unwrap();
         }
         for number in expected {
-            assert_eq!(consumer.receive(10 * SECOND).unwrap().bytes(), u64::to_le_bytes(number));
+            assert_eq!(taken(&mut consumer, 10 * SECOND), u64::to_le_bytes(number));
         }
         assert_eq!(consumer.receive(LAVA_NO_WAIT).unwrap_err(), LAVA_WOULD_BLOCK);
     }
@@ -275,7 +283,7 @@ fn a_sleeping_consumer_and_an_event_are_woken() {
         }
     });
     for number in 0..3_u64 {
-        assert_eq!(consumer.receive(10 * SECOND).unwrap().bytes(), number.to_le_bytes());
+        assert_eq!(taken(&mut consumer, 10 * SECOND), number.to_le_bytes());
     }
     assert!(consumer.connection().sleeps > 0);
     assert_eq!(consumer.receive(10 * SECOND).unwrap_err(), LAVA_CLOSED);
@@ -320,7 +328,7 @@ fn what_was_sent_is_delivered_although_the_context_ends() {
     drop(producer);
     drop(job.contexts.remove(0));
     for number in 0..8 {
-        assert_eq!(consumer.receive(SECOND).unwrap().bytes(), payload(number, 5000));
+        assert_eq!(taken(&mut consumer, SECOND), payload(number, 5000));
     }
     assert_eq!(consumer.receive(SECOND).unwrap_err(), LAVA_CLOSED);
 }
@@ -335,7 +343,7 @@ fn a_name_that_nobody_has_is_told_and_one_that_comes_late_is_found() {
     let context = Arc::clone(&job.contexts[2]);
     let waiting = std::thread::spawn(move || {
         let mut consumer = Consumer::create(&context, "far", &consumer_options()).unwrap();
-        consumer.receive(10 * SECOND).unwrap().bytes()
+        taken(&mut consumer, 10 * SECOND)
     });
     std::thread::sleep(std::time::Duration::from_millis(50));
     let mut producer = job.producer(&options(2, 100));
