@@ -1,10 +1,14 @@
 /*
- * lava over MPI beside MPI itself, in one run: two ranks, rounds of both in turn, the median of the rounds.
+ * lava over MPI beside MPI itself, in one run: two ranks, many short rounds of both in turn, the median of the rounds, and
+ * the best round, which a busy machine disturbs least. `compare.sh` runs it with each MPI on each network.
  *
- *     mpirun -n 2 compare [--rounds N] [--shm]
+ *     mpirun -n 2 compare [--rounds N] [--only latency|stream|stall|memory]
  *
- * One way latency is half a round trip: of MPI_Send and MPI_Recv, of persistent requests, and of a channel each way.
- * Bandwidth and small frames: MPI_Isend with a window of 64 into MPI_Irecv, and a channel with as many slots.
+ * latency  one way is half a round trip: of MPI_Send and MPI_Recv, of persistent requests, and of a channel each way
+ * stream   MPI_Isend with a window of 64 (4 of 16 MiB) into MPI_Irecv, and a channel with as many slots
+ * stall    the receiver is busy elsewhere for 400 ms: the longest call of a producer that has room
+ * memory   a million frames to a receiver that has stopped: what the processes grow by
+ *
  * The program initialises MPI; lava attaches to a communicator of it. The scope must be remote (LAVA_SCOPE=remote where
  * both ranks are on one host).
  */
@@ -17,9 +21,9 @@
 #include <string.h>
 #include <time.h>
 
-enum { ROUNDS_MAX = 201, WINDOW = 64, TAG = 7 };
+enum { ROUNDS_MAX = 1001, WINDOW = 64, TAG = 7 };
 
-static int rank, rounds = 15;
+static int rank, rounds = 0;
 static MPI_Comm comm;
 static lava_context *context;
 
@@ -40,10 +44,8 @@ static int smaller(const void *left, const void *right) {
     return (a > b) - (a < b);
 }
 
-static double median(double *values, int count) {
-    qsort(values, (size_t)count, sizeof *values, smaller);
-    return values[count / 2];
-}
+/* Sorts: the first is the best, the middle one the median. */
+static void sort(double *values, int count) { qsort(values, (size_t)count, sizeof *values, smaller); }
 
 /* Two channels: from rank 0 to rank 1, and back. */
 typedef struct {
@@ -51,7 +53,7 @@ typedef struct {
     lava_consumer *consumer;
 } ends;
 
-static ends open_ends(const char *name, size_t size, unsigned capacity) {
+static ends open_ends(const char *name, size_t size, unsigned capacity, unsigned policy) {
     lava_error error = LAVA_ERROR_INIT;
     lava_producer_options options = LAVA_PRODUCER_OPTIONS_INIT;
     char mine[64], theirs[64];
@@ -59,6 +61,7 @@ static ends open_ends(const char *name, size_t size, unsigned capacity) {
     options.max_frame_size = size < 64 ? 64 : size;
     options.capacity = capacity;
     options.queue_length = 4 * WINDOW;
+    options.policy = policy;
     options.flags = LAVA_PRODUCER_NO_TIMESTAMP;
     snprintf(mine, sizeof mine, "compare/%s.%d", name, rank);
     snprintf(theirs, sizeof theirs, "compare/%s.%d", name, 1 - rank);
@@ -85,7 +88,9 @@ static void send_frame(lava_producer *producer, size_t size) {
         check(lava_producer_send_bytes(producer, bytes, size, LAVA_FOREVER), "send");
         return;
     }
-    check(lava_producer_loan(producer, size, LAVA_FOREVER, &frame), "loan");
+    lava_status loaned = lava_producer_loan(producer, size, LAVA_FOREVER, &frame);
+    if (loaned == LAVA_WOULD_BLOCK) return; /* a policy drops it */
+    check(loaned, "loan");
     check(lava_producer_send(producer, frame, LAVA_FOREVER), "send");
 }
 
@@ -140,6 +145,7 @@ static double channel(ends *pair, size_t size, int count) {
 /* Microseconds a message, one way, until the last one was received. */
 static double window(char *buffer, size_t size, int count, int in_flight) {
     MPI_Request requests[WINDOW];
+    MPI_Status statuses[WINDOW];
     char done = 0;
     MPI_Barrier(comm);
     double start = now();
@@ -151,7 +157,7 @@ static double window(char *buffer, size_t size, int count, int in_flight) {
             else
                 MPI_Irecv(at, (int)size, MPI_BYTE, 0, TAG, comm, &requests[j]);
         }
-        MPI_Waitall(in_flight, requests, MPI_STATUSES_IGNORE);
+        MPI_Waitall(in_flight, requests, statuses);
     }
     if (rank == 1) MPI_Send(&done, 1, MPI_BYTE, 0, TAG, comm);
     if (rank == 0) MPI_Recv(&done, 1, MPI_BYTE, 1, TAG, comm, MPI_STATUS_IGNORE);
@@ -172,53 +178,140 @@ static double stream(ends *pair, size_t size, int count) {
     return (now() - start) / count;
 }
 
-static void latency(size_t size, int count) {
+static void latency(size_t size, int count, int many) {
     static double times[3][ROUNDS_MAX];
     char name[32], *buffer = aligned_alloc(4096, (2 * size + 8191) / 4096 * 4096);
     memset(buffer, 1, 2 * size);
     snprintf(name, sizeof name, "latency-%zu", size);
-    ends pair = open_ends(name, size, 4);
-    blocking(buffer, size, count / 4 + 1);
-    channel(&pair, size, count / 4 + 1);
-    for (int round = 0; round < rounds; round++) {
+    ends pair = open_ends(name, size, 0, LAVA_POLICY_BLOCK);
+    blocking(buffer, size, count);
+    channel(&pair, size, count);
+    for (int round = 0; round < many; round++) {
         times[0][round] = blocking(buffer, size, count);
         times[1][round] = persistent(buffer, size, count);
         times[2][round] = channel(&pair, size, count);
     }
-    double simple = median(times[0], rounds), set = median(times[1], rounds), lava = median(times[2], rounds);
-    double best = simple < set ? simple : set;
-    if (rank == 0)
-        printf("one way %8zu B: MPI_Send %9.2f us, persistent %9.2f us, lava %9.2f us = %.2f x, %+.2f us\n", size,
-               simple, set, lava, lava / best, lava - best);
+    for (int of = 0; of < 3; of++) sort(times[of], many);
+    for (int best = 0; best < 2 && rank == 0; best++) {
+        int at = best ? 0 : many / 2;
+        double simple = times[0][at], set = times[1][at], lava = times[2][at], mpi = simple < set ? simple : set;
+        printf("%-6s one way %8zu B: MPI_Send %8.2f us, persistent %8.2f us, lava %8.2f us = %5.2f x, %+.2f us\n",
+               best ? "best" : "median", size, simple, set, lava, lava / mpi, lava - mpi);
+    }
     close_ends(&pair);
     free(buffer);
 }
 
-static void bandwidth(size_t size, int count, int in_flight) {
+static void bandwidth(size_t size, int count, int in_flight, int many) {
     static double times[2][ROUNDS_MAX];
     char name[32], *buffer = aligned_alloc(4096, ((size_t)in_flight * size + 4095) / 4096 * 4096);
     memset(buffer, 1, (size_t)in_flight * size);
     snprintf(name, sizeof name, "stream-%zu", size);
-    ends pair = open_ends(name, size, (unsigned)in_flight);
+    ends pair = open_ends(name, size, (unsigned)in_flight, LAVA_POLICY_BLOCK);
     window(buffer, size, in_flight, in_flight);
     stream(&pair, size, 2 * in_flight);
-    for (int round = 0; round < rounds; round++) {
+    for (int round = 0; round < many; round++) {
         times[0][round] = window(buffer, size, count, in_flight);
         times[1][round] = stream(&pair, size, count);
     }
-    double mpi = median(times[0], rounds), lava = median(times[1], rounds);
-    if (rank == 0)
-        printf("stream  %8zu B: MPI_Isend x%d %9.1f MB/s %8.0f /ms, lava %9.1f MB/s %8.0f /ms = %.2f x\n", size,
-               in_flight, size / mpi, 1e3 / mpi, size / lava, 1e3 / lava, mpi / lava);
+    for (int of = 0; of < 2; of++) sort(times[of], many);
+    for (int best = 0; best < 2 && rank == 0; best++) {
+        double mpi = times[0][best ? 0 : many / 2], lava = times[1][best ? 0 : many / 2];
+        printf("%-6s stream  %8zu B: MPI_Isend x%-2d %9.1f MB/s %8.1f /ms, lava %9.1f MB/s %8.1f /ms = %5.2f x\n",
+               best ? "best" : "median", size, in_flight, size / mpi, 1e3 / mpi, size / lava, 1e3 / lava, mpi / lava);
+    }
     close_ends(&pair);
     free(buffer);
 }
 
+static void pause_ms(long ms) {
+    struct timespec time = {ms / 1000, ms % 1000 * 1000000};
+    nanosleep(&time, NULL);
+}
+
+/* The receiver does nothing for 400 ms: its producer has room for all that it sends meanwhile. */
+static void stall(size_t size, int count) {
+    char name[32];
+    double longest = 0, all = 0;
+    snprintf(name, sizeof name, "stall-%zu", size);
+    ends pair = open_ends(name, size, (unsigned)count, LAVA_POLICY_BLOCK);
+    MPI_Barrier(comm);
+    double start = now();
+    for (int i = 0; i < count && rank == 0; i++) {
+        double before = now();
+        send_frame(pair.producer, size);
+        double took = now() - before;
+        if (took > longest) longest = took;
+    }
+    all = now() - start;
+    if (rank == 1) {
+        pause_ms(400);
+        for (int i = 0; i < count; i++) take_frame(pair.consumer);
+    }
+    if (rank == 0)
+        printf("busy receiver %4zu B: %d frames sent in %.2f ms, the longest send %.3f ms, while it did nothing for 400 ms\n",
+               size, count, all * 1e-3, longest * 1e-3);
+    close_ends(&pair);
+}
+
+static long resident_kib(void) {
+    char line[128];
+    long kib = 0;
+    FILE *status = fopen("/proc/self/status", "r");
+    while (status && fgets(line, sizeof line, status)) sscanf(line, "VmRSS: %ld", &kib);
+    if (status) fclose(status);
+    return kib;
+}
+
+/* Frames that the consumer does not take, and that a policy drops. */
+static void memory(size_t size, int count) {
+    char name[32];
+    snprintf(name, sizeof name, "memory-%zu", size);
+    ends pair = open_ends(name, size, 64, LAVA_POLICY_DROP_NEWEST);
+    for (int i = 0; i < 1000 && rank == 0; i++) send_frame(pair.producer, size);
+    MPI_Barrier(comm);
+    pause_ms(100);
+    long before = resident_kib(), grew[2];
+    for (int i = 0; i < count && rank == 0; i++) send_frame(pair.producer, size);
+    MPI_Barrier(comm);
+    pause_ms(100);
+    long mine = resident_kib() - before;
+    MPI_Gather(&mine, 1, MPI_LONG, grew, 1, MPI_LONG, 0, comm);
+    if (rank == 0)
+        printf("stopped receiver %zu B: %d frames, the sender grew by %ld KiB, the receiver by %ld KiB\n", size, count,
+               grew[0], grew[1]);
+    close_ends(&pair);
+}
+
+static int is_wanted(const char *only, const char *what) { return !only || !strcmp(only, what); }
+
+static void measure(const char *only) {
+    int many = rounds ? rounds : 101, few = rounds ? rounds : 15;
+    if (is_wanted(only, "latency")) {
+        latency(8, 300, many);
+        latency(1024, 300, many);
+        latency(65536, 50, many);
+    }
+    if (is_wanted(only, "stream")) {
+        bandwidth(64, 64 * 50, WINDOW, many);
+        bandwidth(1 << 20, 128, WINDOW, few);
+        bandwidth(16 << 20, 8, 4, few);
+    }
+    if (is_wanted(only, "stall")) {
+        stall(8, 64);
+        stall(1024, 64);
+    }
+    if (is_wanted(only, "memory")) memory(1024, 1000000);
+}
+
 int main(int argc, char **argv) {
+    const char *only = NULL;
     int provided, size;
-    for (int i = 1; i + 1 < argc; i += 2)
+    for (int i = 1; i + 1 < argc; i += 2) {
         if (!strcmp(argv[i], "--rounds")) rounds = atoi(argv[i + 1]);
-    if (rounds < 1 || rounds > ROUNDS_MAX) rounds = 15;
+        if (!strcmp(argv[i], "--only")) only = argv[i + 1];
+    }
+    if (rounds < 0 || rounds > ROUNDS_MAX) rounds = 0;
     signal(SIGPIPE, SIG_IGN); /* else each entry to MPI from a thread of the program would have to block it */
     MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &provided);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
@@ -236,13 +329,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "rank %d: %s\n", rank, error.message);
         MPI_Abort(MPI_COMM_WORLD, 1);
     }
-    latency(8, 2000);
-    if (argc > 3) return 0;
-    latency(1024, 2000);
-    latency(65536, 400);
-    bandwidth(64, 64 * 200, WINDOW);
-    bandwidth(1 << 20, 128, WINDOW);
-    bandwidth(16 << 20, 8, 4);
+    measure(only);
     lava_context_destroy(context);
     MPI_Comm_free(&comm);
     MPI_Finalize();

@@ -9,7 +9,10 @@ use crate::constants;
 use crate::failure::{Fault, check, code_of};
 use crate::port::Port;
 use crate::process;
-use crate::table::{CLOSED, Done, FAILED, Failure, MISUSE, OK};
+use crate::table::{CLOSED, Done, FAILED, Failure, MISUSE, OK, SENT};
+
+/// Most bytes of a message that is looked at when it is begun: MPIs send what is not longer than their eager limit at once.
+const EAGER: i32 = 1 << 16;
 
 /// A message's place in [`Messages`]. Its number for liblava is the index below, and the generation above.
 struct Entry {
@@ -93,7 +96,9 @@ impl Messages {
         let (mut cancelled, mut count) = (0, 0);
         // SAFETY: the status of a message that has ended; the results are valid for writing.
         unsafe {
-            MPI_Test_cancelled(status, &raw mut cancelled);
+            if entry.cancelled {
+                MPI_Test_cancelled(status, &raw mut cancelled);
+            }
             if cancelled != 0 {
                 done.code = CLOSED;
                 return done;
@@ -255,6 +260,19 @@ fn class_code(returned: c_int) -> i32 {
     code_of(class)
 }
 
+/// Whether a message that was just begun has ended.
+fn is_sent(request: &mut MPI_Request) -> bool {
+    let mut complete = 0;
+    // SAFETY: a request of MPI's, which becomes MPI_REQUEST_NULL with its end.
+    let returned = unsafe { MPI_Test(request, &raw mut complete, constants::no_status()) };
+    if returned != MPI_SUCCESS as c_int {
+        // Ended, with an error of its own: its peer is lost, which silence will tell.
+        process::abandon();
+        return true;
+    }
+    complete != 0
+}
+
 /// Runs a function of the table that begins a message.
 ///
 /// # Safety
@@ -264,6 +282,7 @@ unsafe fn begin(
     request: *mut u64,
     failure: *mut Failure,
     is_receive: bool,
+    bytes: i32,
     start: impl FnOnce(MPI_Comm, *mut MPI_Request) -> c_int,
 ) -> i32 {
     // SAFETY: the caller's promise.
@@ -275,6 +294,9 @@ unsafe fn begin(
                 process::abandon();
             }
             check(returned, if is_receive { "MPI_Irecv" } else { "MPI_Isend" })?;
+            if !is_receive && bytes <= EAGER && is_sent(&mut made) {
+                return Ok(SENT);
+            }
             Ok(messages.add(made, is_receive))
         })
     };
@@ -301,7 +323,7 @@ pub unsafe extern "C" fn send(
 ) -> i32 {
     // SAFETY: the caller's promise.
     unsafe {
-        begin(port, request, failure, false, |communicator, made| {
+        begin(port, request, failure, false, bytes, |communicator, made| {
             MPI_Isend(from.cast(), bytes, constants::bytes(), to, tag, communicator, made)
         })
     }
@@ -319,7 +341,7 @@ pub unsafe extern "C" fn receive(
 ) -> i32 {
     // SAFETY: the caller's promise.
     unsafe {
-        begin(port, request, failure, true, |communicator, made| {
+        begin(port, request, failure, true, bytes, |communicator, made| {
             let from = if from < 0 { constants::any_source() } else { from };
             let tag = if tag < 0 { constants::any_tag() } else { tag };
             MPI_Irecv(into.cast(), bytes, constants::bytes(), from, tag, communicator, made)

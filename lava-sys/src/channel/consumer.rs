@@ -14,7 +14,7 @@ use super::late::Late;
 use super::name::Name;
 use super::producer::check_transports;
 use super::receive::Unpacked;
-use super::remote::progress::Remote;
+use super::remote::progress::{Remote, Wanted};
 use super::rendezvous;
 use super::report::{ConnectionReport, policy_name};
 use super::service::lock;
@@ -53,7 +53,7 @@ const LOOKS: u32 = 64;
 const PAUSES: u32 = 2;
 /// The same for a producer in another host, where each look asks MPI; then it yields for some more times as long.
 const REMOTE_LOOKS: u32 = 16;
-const REMOTE_SPINS: u64 = 20;
+pub(super) const REMOTE_SPINS: u64 = 20;
 /// See the module. Used by one thread at a time.
 pub struct Consumer {
     pub(super) context: Arc<Context>,
@@ -243,13 +243,14 @@ impl Consumer {
 
     /// As the spinning of [`Self::wait`], for a producer in another host: whoever waits for its frame brings it.
     fn drive_until(&mut self, remote: &Remote, deadline: Deadline) -> Hot<Option<FrameRef>> {
-        let spin_ns = self.context.spin_ns;
-        let poll_until = Deadline::after(spin_ns).min(deadline);
+        let spin_ns = self.context.remote_spin_ns;
+        // Where that is less there is one processor, which others of this process need, too.
+        let poll_until = Deadline::after(self.context.spin_ns).min(deadline);
         let yield_until = Deadline::after(spin_ns.saturating_mul(REMOTE_SPINS)).min(deadline);
         let mut polls = true;
         loop {
             for _ in 0..REMOTE_LOOKS {
-                remote.drive();
+                remote.drive(Wanted::Frames);
                 if self.inlet.ready()
                     && let Some(frame) = self.take()?
                 {

@@ -51,6 +51,8 @@ pub struct Context {
     pub fork: Arc<ForkGuard>,
     pub forced: Forced,
     pub spin_ns: u64,
+    /// The same for who waits for another host: with one processor, too, because what it waits for runs on another.
+    pub remote_spin_ns: u64,
     /// Random identity, never 0.
     pub id: u64,
     location: Location,
@@ -86,6 +88,7 @@ impl Context {
             Ok(processors) if processors.get() == 1 => 0,
             _ => SPIN_NS,
         };
+        let spin = options.spin_ns.or(environment.spin_ns);
         let gpus = GpuSettings {
             allowed: options.vulkan.or(environment.vulkan).unwrap_or_default(),
             application: options.application,
@@ -119,7 +122,8 @@ impl Context {
             location,
             fork,
             forced,
-            spin_ns: options.spin_ns.or(environment.spin_ns).unwrap_or(default_spin),
+            spin_ns: spin.unwrap_or(default_spin),
+            remote_spin_ns: spin.unwrap_or(SPIN_NS),
             id,
             memory,
             environment,

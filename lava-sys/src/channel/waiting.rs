@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
+use super::connection::Connection;
+use super::consumer::REMOTE_SPINS;
 use super::producer::Producer;
+use super::remote::progress::Wanted;
 use crate::error::{Error, Hot, Result};
 use crate::memory::Buffer;
 use crate::os::clock::Deadline;
 use crate::os::futex::{self, Word};
 use crate::os::membarrier;
+use crate::transport::Transport;
 use crate::types::*;
 
 /// Looks of a spinning producer between two readings of the clock, and pauses between two looks.
@@ -97,7 +101,7 @@ impl Producer {
                 for _ in 0..PAUSES {
                     std::hint::spin_loop();
                 }
-                self.context.remote.drive();
+                self.context.remote.drive(Wanted::Room);
                 self.enter()?;
                 if let Some(found) = ready(self)? {
                     return Ok(found);
@@ -107,6 +111,9 @@ impl Producer {
                 break;
             }
         }
+        if let Some(found) = self.drive_until(deadline, &mut ready)? {
+            return Ok(found);
+        }
         self.context.remote.hand_over();
         while !deadline.passed() {
             if let Some(found) = self.sleep(deadline, &mut ready)? {
@@ -114,6 +121,26 @@ impl Producer {
             }
         }
         Err(LAVA_TIMED_OUT)
+    }
+
+    /// With consumers in other hosts: whoever waits for what they give back brings it, for a while.
+    fn drive_until<T>(
+        &mut self,
+        deadline: Deadline,
+        ready: &mut impl FnMut(&mut Self) -> Hot<Option<T>>,
+    ) -> Hot<Option<T>> {
+        let until = Deadline::after(self.context.remote_spin_ns.saturating_mul(REMOTE_SPINS));
+        let until = until.min(deadline);
+        let mpi = |one: &Connection| one.stats.transport == Transport::Mpi;
+        while self.connections.iter().any(mpi) && !until.passed() {
+            std::thread::yield_now();
+            self.context.remote.drive(Wanted::Room);
+            self.enter()?;
+            if let Some(found) = ready(self)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 
     /// One sleep, with a look before and after it.

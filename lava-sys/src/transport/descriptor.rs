@@ -313,6 +313,12 @@ pub enum Payload {
     Elsewhere(Place),
 }
 
+/// Whether a line says that its payload is elsewhere, if it says anything.
+#[inline(always)]
+pub fn is_elsewhere(words: &Words) -> bool {
+    words[0] >> 32 & 0xff == KIND_SLOT
+}
+
 /// Reads what a peer published. None if it is nothing that a correct peer can have written; ranges of slots and buffers
 /// are for the caller to check. Its words have fixed places, so that none has to be in memory for it.
 #[inline(always)]

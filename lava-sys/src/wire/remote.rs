@@ -74,7 +74,8 @@ pub struct RemoteAttach {
     pub granted: u64,
     /// Tag of frames; the next one is that of the chunks of large frames.
     pub tag: i32,
-    pub reserved: u32,
+    /// Not 0: a message may have several frames that take slots.
+    pub shares: u32,
 }
 
 /// `READY`, `DETACH`, `BYE`, `BEAT`.
@@ -95,6 +96,8 @@ pub struct Ack {
     pub consumed: u64,
     /// Receives that were begun: as many messages may be sent.
     pub granted: u64,
+    /// Messages that came.
+    pub arrived: u64,
     pub count: u32,
     pub reserved: u32,
     /// The producer's slots that are released, `count` of them.
@@ -159,6 +162,6 @@ const _: () = {
     assert!(size_of::<RemoteWelcome>() == 1080 && size_of::<RemoteWelcome>() <= LETTER);
     assert!(size_of::<RemoteAttach>() == 48);
     assert!(size_of::<RemotePlain>() == 32);
-    assert!(size_of::<Ack>() == 56 + 4 * ACK_SLOTS && size_of::<Ack>() <= LETTER);
+    assert!(size_of::<Ack>() == 64 + 4 * ACK_SLOTS && size_of::<Ack>() <= LETTER);
     assert!(size_of::<RemoteClose>() == 40);
 };

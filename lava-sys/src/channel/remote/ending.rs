@@ -4,7 +4,7 @@ use std::any::Any;
 use std::sync::Mutex;
 
 use super::super::service::lock;
-use super::engine::Engine;
+use super::engine::{Engine, Wanted};
 use super::sender::Sender;
 use crate::os::clock::{Deadline, now_ns};
 use crate::wire::remote::kind;
@@ -26,7 +26,7 @@ impl Engine {
             let _ = self.say(kind::BYE, receiver.incoming.peer(), receiver.peer_key, receiver.key);
             self.forget_receiver(receiver);
         }
-        self.progress(false, true);
+        self.progress(false, Wanted::All);
         self.senders.is_empty() && self.mailbox.is_idle()
     }
 
@@ -38,7 +38,7 @@ impl Engine {
         self.mailbox.cancel(&mut *self.port);
         let until = Deadline::after(CLOSE_NS);
         while !(self.mailbox.is_empty() && self.remains.is_empty()) {
-            let tested = self.failed.is_none() && self.test().is_ok();
+            let tested = self.failed.is_none() && self.test(true, true).is_ok();
             while let Some(letter) = self.mailbox.take() {
                 self.mailbox.give_back(letter);
             }

@@ -34,7 +34,7 @@ impl Engine {
     fn ack(&mut self, from: i32, bytes: &[u8]) -> Result<()> {
         let ack = letters::Ack::decode_short(bytes).map_err(protocol)?;
         let Some(sender) = self.sender(from, ack.address) else { return Ok(()) };
-        let taken = sender.outgoing.acknowledged(ack.consumed, ack.granted, ack.slots());
+        let taken = sender.outgoing.acknowledged(&ack);
         if taken.is_err() {
             let (key, peer, peer_key) = (sender.key, sender.outgoing.peer(), sender.peer_key);
             self.end_sender(key);

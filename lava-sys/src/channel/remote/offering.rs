@@ -172,6 +172,7 @@ impl Engine {
             peer: rank,
             tag: attach.tag,
             granted: attach.granted,
+            shares: attach.shares != 0,
         });
         let outlet = AnyOutlet::Shm(rings.outlet);
         let socket = Arc::new(theirs);

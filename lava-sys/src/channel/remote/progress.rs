@@ -11,6 +11,7 @@ use std::thread::{JoinHandle, ThreadId};
 use super::super::service::lock;
 use super::super::shared::ChannelShared;
 use super::engine::Engine;
+pub use super::engine::Wanted;
 use super::thread;
 use crate::error::{Error, Result};
 use crate::log::Log;
@@ -227,12 +228,17 @@ impl Remote {
 
     /// Works for the remote connections, if nobody else does. True if something happened. For threads that wait.
     #[inline]
-    pub fn drive(&self) -> bool {
+    pub fn drive(&self, wanted: Wanted) -> bool {
         if !self.may() {
             return false;
         }
-        self.driven.fetch_add(1, Ordering::Relaxed);
-        self.round(false)
+        self.count_round();
+        self.round(wanted)
+    }
+
+    /// Not atomic as a whole: a count that is lost among others matters to nobody.
+    fn count_round(&self) {
+        self.driven.store(self.driven.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
 
     /// A thread that drove goes to sleep: the library's thread goes on at once.
@@ -249,11 +255,11 @@ impl Remote {
     }
 
     /// See [`Engine::progress`].
-    pub(super) fn round(&self, rare: bool) -> bool {
+    pub(super) fn round(&self, wanted: Wanted) -> bool {
         let Some(mut engine) = self.try_engine() else { return false };
         let called =
             self.called.load(Ordering::Relaxed) && self.called.swap(false, Ordering::AcqRel);
-        engine.as_mut().is_some_and(|engine| engine.progress(called, rare))
+        engine.as_mut().is_some_and(|engine| engine.progress(called, wanted))
     }
 
     /// Works as [`Self::drive`] until something happened or the deadline passed. True: something happened. For a thread
@@ -263,7 +269,7 @@ impl Remote {
             return Err(refusal);
         }
         loop {
-            if self.round(true) {
+            if self.round(Wanted::All) {
                 return Ok(true);
             }
             if deadline.passed() {
@@ -283,7 +289,7 @@ impl Remote {
         if self.may()
             && let Some(mut engine) = self.try_engine()
         {
-            self.driven.fetch_add(1, Ordering::Relaxed);
+            self.count_round();
             let sending = engine.as_mut().is_some_and(|engine| engine.send_now(key));
             drop(engine);
             if sending && self.state.load(Ordering::Relaxed) == SLEEPS {
@@ -342,7 +348,7 @@ impl Remote {
             if now != before {
                 (before, until) = (now, Deadline::after(LINGER_NS));
             }
-            self.drive();
+            self.drive(Wanted::All);
             std::thread::yield_now();
         }
     }

@@ -12,7 +12,7 @@ use super::super::name::Name;
 use super::super::routing::{self, Ends, Wants};
 use super::super::upload::Upload;
 use super::engine::Engine;
-use super::progress::Remote;
+use super::progress::{Remote, Wanted};
 use super::receiver::Receiver;
 use crate::error::{Error, Result};
 use crate::memory::{Buffer, Memory, MemoryContext, Request};
@@ -22,7 +22,7 @@ use crate::scope::{self, Location, Rendezvous, Scope};
 use crate::transport::Transport;
 use crate::transport::event::EventSlot;
 use crate::transport::metadata::{self, Metadata};
-use crate::transport::mpi::incoming::{Allocate, Buffers, Incoming, Parts};
+use crate::transport::mpi::incoming::{Allocate, Buffers, Incoming, Parts, WINDOW};
 use crate::transport::mpi::{SLACK, SMALL};
 use crate::transport::shm::{OwnRegion, ShmLink, ShmOutlet, map_peer_region};
 use crate::types::*;
@@ -34,9 +34,12 @@ const ASK_NS: u64 = 5_000_000;
 const ASK_MAX_NS: u64 = 500_000_000;
 /// Least time for the producer to confirm a consumer that has attached.
 const READY_NS: u64 = 5_000_000_000;
-/// Slots beyond the producer's, for messages that take none: as many as fit into this many bytes, but a few.
-const EXTRA_BYTES: u64 = 8 << 20;
-const EXTRA: std::ops::RangeInclusive<u64> = 2..=8;
+/// Slots beyond the producer's, for messages that take none or bring more than one frame: as many as fit into this many
+/// bytes, so that they stay in the processor's cache, but a few.
+const EXTRA_BYTES: u64 = 512 << 10;
+/// A few: as many as fit into this many bytes.
+const FEW_BYTES: u64 = 8 << 20;
+const FEW: std::ops::RangeInclusive<u64> = 2..=8;
 const PAGE: u64 = 4096;
 
 /// One search, as the engine knows it.
@@ -79,12 +82,12 @@ impl Engine {
     /// Replaces a search by its connection, and begins to receive.
     fn receive(&mut self, key: u64, peer_key: u64, parts: End) -> Result<()> {
         let End { parts, socket, event } = parts;
-        let (rank, tag) = (parts.peer, parts.tag);
+        let (rank, tag, shares) = (parts.peer, parts.tag, parts.shares.into());
         let mut incoming = Incoming::new(parts);
         let granted = incoming.post(&mut *self.port)?;
         let head = letters::RemoteAttach::make_head(kind::ATTACH, 0);
         let address = Address { to: peer_key, from: key };
-        let attach = letters::RemoteAttach { head, address, granted, tag, reserved: 0 };
+        let attach = letters::RemoteAttach { head, address, granted, tag, shares };
         self.mailbox.send(&mut *self.port, rank, bytemuck::bytes_of(&attach))?;
         self.peers.watch(rank);
         self.seekers.retain(|one| one.key != key);
@@ -151,7 +154,7 @@ impl<'a> Search<'a> {
 
     /// Goes on. An error: the producer was found and refuses, or there is no job.
     pub fn step(&mut self, deadline: Deadline) -> Result<Option<Established>> {
-        self.remote.drive();
+        self.remote.drive(Wanted::All);
         let Some(key) = self.begin()? else { return Ok(None) };
         if self.next.passed() {
             self.next = Deadline::after(self.pause_ns);
@@ -233,7 +236,7 @@ impl<'a> Search<'a> {
         let until = deadline.max(Deadline::after(READY_NS));
         let mut again = Deadline::after(ASK_MAX_NS);
         loop {
-            self.remote.drive();
+            self.remote.drive(Wanted::All);
             if again.passed() {
                 again = Deadline::after(ASK_MAX_NS);
                 self.remote.with(|engine| engine.attach_again(key)).transpose()?;
@@ -296,6 +299,7 @@ impl<'a> Search<'a> {
                 max_frame_size: welcome.max_frame_size,
                 capacity: welcome.capacity,
                 queue_length: welcome.queue_length,
+                shares: pool.shares,
                 hurry: welcome.policy == LAVA_POLICY_DROP_OLDEST,
                 allocate: allocator(memory.clone()),
                 buffers: Arc::clone(&buffers),
@@ -365,6 +369,8 @@ struct Pool {
     written: Arc<Buffer>,
     read: Buffer,
     slots: u32,
+    /// A message may have several frames that take slots.
+    shares: bool,
     /// The connection's numbers with this pool.
     welcome: wire::Welcome,
 }
@@ -375,8 +381,10 @@ impl Pool {
         let too_large = || protocol("the producer's frames are too large".into());
         let stride = told.max_frame_size.checked_add(SLACK).ok_or_else(too_large)?;
         let stride = stride.max(SMALL as u64).next_multiple_of(unit);
-        let extra = (EXTRA_BYTES / stride).clamp(*EXTRA.start(), *EXTRA.end());
-        let slots = told.capacity + extra as u32;
+        let few = (FEW_BYTES / stride).clamp(*FEW.start(), *FEW.end());
+        let extra = (EXTRA_BYTES / stride).clamp(few, WINDOW as u64);
+        // Fewer are too few for all messages to be received into.
+        let (slots, shares) = (told.capacity + extra as u32, extra >= *FEW.end());
         let size = stride.checked_mul(slots.into()).ok_or_else(too_large)?;
         let memory = match options.memory {
             // The GPU copies from it.
@@ -396,7 +404,7 @@ impl Pool {
             pages: written.pages(),
             ..*told
         };
-        Ok(Self { written, read, slots, welcome })
+        Ok(Self { written, read, slots, shares, welcome })
     }
 }
 

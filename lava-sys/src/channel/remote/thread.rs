@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use super::progress::Remote;
+use super::progress::{Remote, Wanted};
 use crate::error::{Error, Result};
 use crate::os::clock::{Deadline, now_ns};
 use crate::os::signals;
@@ -77,7 +77,7 @@ fn run(remote: &Remote) {
             (idle_since, sleep) = (now_ns(), SLEEP_NS);
             continue;
         }
-        if remote.round(true) {
+        if remote.round(Wanted::All) {
             (idle_since, sleep) = (now_ns(), SLEEP_NS);
             continue;
         }

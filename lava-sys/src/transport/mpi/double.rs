@@ -121,14 +121,20 @@ impl Port for Double {
         self.world.lock().len() as i32
     }
 
-    unsafe fn send(&mut self, from: *const u8, bytes: usize, to: i32, tag: i32) -> Result<Request> {
+    unsafe fn send(
+        &mut self,
+        from: *const u8,
+        bytes: usize,
+        to: i32,
+        tag: i32,
+    ) -> Result<Option<Request>> {
         let request = self.request();
         // SAFETY: the caller's promise.
         let bytes = unsafe { std::slice::from_raw_parts(from, bytes) }.to_vec();
         let message = Message { from: self.rank, tag, bytes };
         let mut ranks = self.world.lock();
         if ranks[self.rank as usize].cut || ranks[to as usize].cut {
-            return Ok(request);
+            return Ok(Some(request));
         }
         let sent = Completion { request, bytes: 0, source: -1, tag: -1, status: LAVA_OK };
         let there = &mut ranks[to as usize];
@@ -141,8 +147,12 @@ impl Port for Double {
             }
             None => there.unexpected.push_back(message),
         }
-        ranks[self.rank as usize].done.push(sent);
-        Ok(request)
+        // As MPI does, most are done at once and some later.
+        if self.next.is_multiple_of(3) {
+            ranks[self.rank as usize].done.push(sent);
+            return Ok(Some(request));
+        }
+        Ok(None)
     }
 
     unsafe fn receive(

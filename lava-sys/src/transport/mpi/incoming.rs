@@ -13,14 +13,14 @@ use crate::transport::descriptor::{Decoded, Payload, Place, Words};
 use crate::transport::metadata::Metadata;
 use crate::transport::shm::ShmOutlet;
 use crate::types::*;
-use crate::wire::LINE;
 
 /// Most receives that are begun at once.
-const WINDOW: usize = 64;
-/// Receives that are looked at together, while messages come.
-const LOOK: usize = 8;
-/// How long news for the producer may wait for more.
+pub const WINDOW: usize = 64;
+/// Bytes of frames that are told of at once when they were released: their letter costs little beside them.
+const MUCH: u64 = 256 << 10;
+/// How long news for the producer may wait for more: where it may soon have to wait for them, and where not.
 const NEWS_NS: u64 = 50_000;
+const NEWS_MAX_NS: u64 = 1_000_000;
 
 /// Makes memory for a frame that no slot holds: what MPI writes to, and what the consumer reads.
 pub type Allocate = Box<dyn Fn(u64) -> Result<(Arc<Buffer>, Arc<Buffer>)> + Send>;
@@ -40,6 +40,8 @@ pub struct Parts {
     /// The producer's slots.
     pub capacity: u32,
     pub queue_length: u32,
+    /// A message may have several frames that take slots.
+    pub shares: bool,
     /// Each descriptor that is taken is told at once.
     pub hurry: bool,
     pub allocate: Allocate,
@@ -76,9 +78,11 @@ struct Bulk {
 }
 
 /// What the producer is to be told.
+#[derive(Debug, Clone, Copy)]
 pub struct News {
     pub consumed: u64,
     pub granted: u64,
+    pub arrived: u64,
 }
 
 /// See the module. Used under the engine's lock.
@@ -90,13 +94,18 @@ pub struct Incoming {
     bulk: Option<Bulk>,
     last_buffer: u32,
     granted: u64,
+    arrived: u64,
+    /// The producer waits for news.
+    asked: bool,
+    /// Where the records of a message begin.
+    begins: Vec<usize>,
     lines: u64,
     told: News,
     released: Vec<u32>,
+    /// Of the producer's slots, those that it does not know to be released.
+    taken_slots: u64,
     /// When the oldest news came; 0: there is none.
     news_since: u64,
-    /// Messages came at the last look.
-    hot: bool,
     /// The consumer is gone: frames are given back as they come.
     detached: bool,
     pub frames: u64,
@@ -111,11 +120,14 @@ impl Incoming {
             bulk: None,
             last_buffer: 0,
             granted: 0,
+            arrived: 0,
+            asked: false,
+            begins: Vec::with_capacity(64),
             lines: 0,
-            told: News { consumed: 0, granted: 0 },
+            told: News { consumed: 0, granted: 0, arrived: 0 },
             released: Vec::with_capacity(parts.capacity.min(4096) as usize),
+            taken_slots: 0,
             news_since: 0,
-            hot: false,
             detached: false,
             frames: 0,
             parts,
@@ -131,11 +143,18 @@ impl Incoming {
         self.lines
     }
 
+    /// Most receives that may be begun at once. Where messages are shared, a free slot stays for each of the producer's.
+    fn window(&self) -> usize {
+        let spare = self.parts.slots.saturating_sub(self.parts.capacity) as usize;
+        if self.parts.shares { spare.min(WINDOW) } else { WINDOW }
+    }
+
     /// Begins receives into free slots. Gives how many were begun in all.
     pub fn post(&mut self, port: &mut dyn Port) -> Result<u64> {
         let Some(start) = self.parts.pool.data() else { return Ok(self.granted) };
         let bytes = (self.parts.stride as usize).min(CHUNK);
-        while self.posted.len() < WINDOW
+        let window = self.window();
+        while self.posted.len() < window
             && let Some(slot) = self.free.pop()
         {
             let (peer, tag) = (Some(self.parts.peer), Some(self.parts.tag));
@@ -154,11 +173,8 @@ impl Incoming {
     pub fn requests(&self, to: &mut Vec<Request>) {
         match &self.bulk {
             Some(bulk) => to.extend(&bulk.requests),
-            None => {
-                let count = if self.hot { LOOK } else { 1 };
-                let waiting = self.posted.iter().take(count).filter(|one| one.done.is_none());
-                to.extend(waiting.map(|one| one.request));
-            }
+            // They come in order, and what has come is found at once.
+            None => to.extend(self.posted.front().map(|one| one.request)),
         }
     }
 
@@ -173,34 +189,46 @@ impl Incoming {
                 status => Err(Error::new(status, "receiving a part of a large frame")),
             };
         }
-        if let Some(one) = self.posted.iter_mut().find(|one| one.request == done.request) {
+        // Only the oldest is looked at.
+        if let Some(one) = self.posted.front_mut().filter(|one| one.request == done.request) {
             one.done = Some((done.bytes, done.status));
         }
         Ok(())
     }
 
-    /// Takes in what has come and what the consumer gave back. True if there was something. An error ends the
-    /// connection: the producer broke the protocol, or memory is missing.
-    pub fn settle(&mut self, port: &mut dyn Port) -> Result<bool> {
+    /// Hands on what has come. True if there was something. An error ends the connection: the producer broke the
+    /// protocol, or memory is missing.
+    pub fn take(&mut self, port: &mut dyn Port) -> Result<bool> {
         let before = self.lines;
         while self.finish_bulk()? {
             let Some(front) = self.posted.front() else { break };
             let Some((bytes, status)) = front.done else { break };
             let slot = front.slot;
             self.posted.pop_front();
+            self.arrived += 1;
             if status != LAVA_OK {
                 self.free.push(slot);
                 return Err(Error::new(status, "receiving a frame"));
             }
             self.accept(slot, bytes, port)?;
         }
-        self.hot = self.lines != before;
-        if self.hot {
+        let came = self.lines != before;
+        if came {
             self.parts.outlet.wake();
         }
+        Ok(came)
+    }
+
+    /// True if [`Self::settle`] is due although there is other work.
+    pub fn is_pressed(&self) -> bool {
+        self.asked || self.posted.len() * 2 <= self.window()
+    }
+
+    /// Takes in what the consumer gave back, and begins receives. True if there was something; errors as [`Self::take`].
+    pub fn settle(&mut self, port: &mut dyn Port) -> Result<bool> {
         let returned = self.take_releases()?;
         self.post(port)?;
-        Ok(self.hot || returned)
+        Ok(returned)
     }
 
     /// A message lies in a slot.
@@ -213,34 +241,69 @@ impl Incoming {
         };
         let last = message::last_line(message).ok_or_else(|| broken("a message without a line"))?;
         let opened = message::open(last).ok_or_else(|| broken("a line that makes no sense"))?;
-        match opened {
-            (words, Decoded { payload: Payload::Elsewhere(place), .. }, bulk) => {
-                self.accept_frame(slot, message, (words, place), bulk, port)
-            }
-            _ => {
-                self.accept_small(message)?;
-                self.free.push(slot);
-                Ok(())
-            }
+        self.asked |= message::marks(&last) & message::ASKS != 0;
+        if let (words, Decoded { payload: Payload::Elsewhere(place), .. }, bulk) = opened
+            && (bulk || is_alone(&place, message.len()))
+        {
+            return self.accept_frame(slot, message, (words, place), bulk, port);
         }
+        if message.len() == size_of_val(&last) {
+            self.free.push(slot);
+            return self.push(&opened.0).map(|_| ());
+        }
+        let mut begins = std::mem::take(&mut self.begins);
+        let accepted = self.accept_several(message, &mut begins);
+        self.begins = begins;
+        self.free.push(slot);
+        accepted
     }
 
-    fn accept_small(&mut self, message: &[u8]) -> Result<()> {
-        let (lines, rest) = message.as_chunks::<LINE>();
-        if !rest.is_empty() {
-            return Err(broken("a message of small frames with a remainder"));
+    /// Frames that share a message.
+    fn accept_several(&mut self, message: &[u8], begins: &mut Vec<usize>) -> Result<()> {
+        if !message::records(message, begins) {
+            return Err(broken("a message of several frames whose numbers do not fit"));
         }
-        for line in lines {
-            let opened = message::open(bytemuck::pod_read_unaligned(line));
+        for record in begins.array_windows().map(|[begin, end]| &message[*begin..*end]) {
+            let opened = message::last_line(record).and_then(message::open);
             let Some((words, Decoded { payload, .. }, _)) = opened else {
                 return Err(broken("a line that makes no sense"));
             };
-            if matches!(payload, Payload::Elsewhere(_)) {
-                return Err(broken("a frame among small frames"));
+            match payload {
+                Payload::Elsewhere(place) => self.accept_copy(record, &words, &place)?,
+                _ => {
+                    self.push(&words)?;
+                }
             }
-            self.push(&words)?;
         }
         Ok(())
+    }
+
+    /// A frame that shared a message gets a slot of its own.
+    fn accept_copy(&mut self, record: &[u8], words: &Words, place: &Place) -> Result<()> {
+        let start = self.parts.pool.data().ok_or_else(|| broken("no memory"))?;
+        if place.slot >= self.parts.capacity || place.size > self.parts.max_frame_size {
+            return Err(broken("a frame whose numbers do not fit"));
+        }
+        let slot = self.free.pop().ok_or_else(|| broken("more frames than slots"))?;
+        let (payload, tail) = record.split_at(place.size as usize);
+        // SAFETY: the slot is free, and has room for the largest frame; the record lies in another one.
+        unsafe {
+            let to = start.add((u64::from(slot) * self.parts.stride) as usize);
+            to.as_ptr().copy_from_nonoverlapping(payload.as_ptr(), payload.len());
+        }
+        self.take_tensor(slot, place, tail);
+        self.held[slot as usize] = Held { position: 0, origin: place.slot, buffer: 0 };
+        self.taken_slots += 1;
+        self.publish(slot, words, 0)
+    }
+
+    /// Keeps the tensor that follows a frame's payload, if there is one.
+    fn take_tensor(&self, slot: u32, place: &Place, tail: &[u8]) {
+        if place.tensor
+            && let Some(tensor) = tail.first_chunk::<{ message::TENSOR }>()
+        {
+            self.parts.metadata.copy_in(slot, &bytemuck::pod_read_unaligned(tensor));
+        }
     }
 
     fn accept_frame(
@@ -251,7 +314,7 @@ impl Incoming {
         bulk: bool,
         port: &mut dyn Port,
     ) -> Result<()> {
-        let tail = LINE + if place.tensor { message::TENSOR } else { 0 };
+        let tail = message::tail(place.tensor);
         let body = message.len().checked_sub(tail);
         let expected = if bulk { Some(0) } else { usize::try_from(place.size).ok() };
         if body.is_none() || body != expected || place.slot >= self.parts.capacity {
@@ -260,11 +323,9 @@ impl Incoming {
         if !bulk && place.size > self.parts.max_frame_size {
             return Err(broken("a frame that is too large"));
         }
-        if place.tensor {
-            let tensor = &message[message.len() - tail..][..message::TENSOR];
-            self.parts.metadata.copy_in(slot, &bytemuck::pod_read_unaligned(tensor));
-        }
+        self.take_tensor(slot, &place, &message[message.len() - tail..]);
         self.held[slot as usize] = Held { position: 0, origin: place.slot, buffer: 0 };
+        self.taken_slots += 1;
         if bulk {
             return self.begin_bulk(slot, words, place, port);
         }
@@ -389,31 +450,40 @@ impl Incoming {
         let taken = consumed - self.told.consumed;
         let granted = self.granted - self.told.granted;
         let released = self.released.len() as u64;
-        if taken == 0 && granted == 0 && released == 0 {
+        if taken == 0 && granted == 0 && released == 0 && !self.asked {
             self.news_since = 0;
             return None;
         }
         let capacity = u64::from(self.parts.capacity);
-        let much = taken * 2 >= u64::from(self.parts.queue_length)
-            || granted * 2 >= (self.parts.slots as u64).min(WINDOW as u64)
+        let queue = u64::from(self.parts.queue_length);
+        let much = self.asked
+            || taken * 2 >= queue
+            || granted * 2 >= u64::from(self.parts.slots).min(self.window() as u64)
             || released * 2 >= capacity
+            || released * self.parts.stride >= MUCH
             || (self.parts.hurry && taken > 0);
         if !much {
             let now = now?;
             if self.news_since == 0 {
                 self.news_since = now;
             }
-            if now.saturating_sub(self.news_since) < NEWS_NS {
+            let soon =
+                self.taken_slots * 2 >= capacity || (self.lines - self.told.consumed) * 2 >= queue;
+            let patience = if soon { NEWS_NS } else { NEWS_MAX_NS };
+            if now.saturating_sub(self.news_since) < patience {
                 return None;
             }
         }
-        (self.news_since, self.told) = (0, News { consumed, granted: self.granted });
-        Some(News { consumed, granted: self.granted })
+        let (granted, arrived) = (self.granted, self.arrived);
+        (self.news_since, self.asked) = (0, false);
+        self.told = News { consumed, granted, arrived };
+        Some(self.told)
     }
 
     /// The producer's slots to give back with the news; at most as many as `to` takes.
     pub fn releases(&mut self, to: &mut [u32]) -> usize {
         let count = self.released.len().min(to.len());
+        self.taken_slots = self.taken_slots.saturating_sub(count as u64);
         for (to, from) in to.iter_mut().zip(self.released.drain(..count)) {
             *to = from;
         }
@@ -433,6 +503,12 @@ impl Incoming {
         let keep = self.bulk.and_then(|bulk| bulk.keep);
         (requests, Box::new((self.parts.pool, keep)))
     }
+}
+
+/// Whether a message has this frame only, by its length.
+fn is_alone(place: &Place, length: usize) -> bool {
+    let tail = message::tail(place.tensor) as u64;
+    place.size.checked_add(tail) == Some(length as u64)
 }
 
 fn broken(what: &str) -> Error {

@@ -1,4 +1,5 @@
-//! Messages between engines: short, from anybody, on a tag of their own, in the order in which each engine sent them.
+//! Messages between engines: short, from anybody, on a tag of their own, in the order in which each engine sent them. Each
+//! ends with its number from one rank to the other, because MPIs may complete receives in another order.
 
 use std::collections::VecDeque;
 
@@ -11,9 +12,14 @@ use crate::wire::remote::LETTER;
 pub const TAG: i32 = 0;
 /// Receives that are begun at once.
 const RECEIVES: usize = 32;
+/// Receives that are looked at together, while messages come.
+const LOOK: usize = 4;
 
-/// Memory of one message, which stays where it is.
-type Page = Box<[u8; LETTER]>;
+/// Bytes of a message's number.
+const NUMBER: usize = size_of::<u32>();
+
+/// Memory of one message with its number, which stays where it is.
+type Page = Box<[u8; LETTER + NUMBER]>;
 
 struct Send {
     request: Request,
@@ -27,14 +33,27 @@ struct Receive {
     done: Option<Completion>,
 }
 
+impl Receive {
+    /// Rank and number of the message that came.
+    fn number(&self) -> Option<(i32, u32)> {
+        let done = self.done.filter(|done| done.status == LAVA_OK)?;
+        let number = self.memory.get(..done.bytes)?.last_chunk::<NUMBER>()?;
+        Some((done.source, u32::from_ne_bytes(*number)))
+    }
+}
+
 /// See the module. Used under the engine's lock.
-#[derive(Default)]
 pub struct Mailbox {
+    /// By rank: messages that were sent to it, and that were taken from it.
+    sent: Box<[u32]>,
+    taken: Box<[u32]>,
     receives: VecDeque<Receive>,
     sends: Vec<Send>,
     spare: Vec<Page>,
-    /// Messages came at the last look.
-    hot: bool,
+    /// Of `receives`, those that are done.
+    came: usize,
+    /// Receives to look at next time, at least one.
+    look: usize,
     /// The receives were taken back.
     ends: bool,
 }
@@ -53,8 +72,23 @@ impl Letter {
 }
 
 impl Mailbox {
+    /// For a job of so many ranks.
+    pub fn new(ranks: i32) -> Self {
+        let none: Box<[u32]> = vec![0; ranks.max(0) as usize].into();
+        Self {
+            sent: none.clone(),
+            taken: none,
+            receives: VecDeque::new(),
+            sends: Vec::new(),
+            spare: Vec::new(),
+            came: 0,
+            look: 1,
+            ends: false,
+        }
+    }
+
     fn memory(&mut self) -> Page {
-        self.spare.pop().unwrap_or_else(|| Box::new([0; LETTER]))
+        self.spare.pop().unwrap_or_else(|| Box::new([0; LETTER + NUMBER]))
     }
 
     /// Begins the receives that are missing.
@@ -62,7 +96,8 @@ impl Mailbox {
         while self.receives.len() < RECEIVES {
             let mut memory = self.memory();
             // SAFETY: the memory is kept beside the request until it is complete.
-            let request = unsafe { port.receive(memory.as_mut_ptr(), LETTER, None, Some(TAG)) }?;
+            let request =
+                unsafe { port.receive(memory.as_mut_ptr(), memory.len(), None, Some(TAG)) }?;
             self.receives.push_back(Receive { request, memory, done: None });
         }
         Ok(())
@@ -73,9 +108,17 @@ impl Mailbox {
         let mut memory = self.memory();
         let size = bytes.len().min(LETTER);
         memory[..size].copy_from_slice(&bytes[..size]);
+        let number = self.sent.get(to as usize).copied().unwrap_or(0);
+        memory[size..][..NUMBER].copy_from_slice(&number.to_ne_bytes());
         // SAFETY: as in `post`.
-        let request = unsafe { port.send(memory.as_ptr(), size, to, TAG) }?;
-        self.sends.push(Send { request, to, memory });
+        let sent = unsafe { port.send(memory.as_ptr(), size + NUMBER, to, TAG) }?;
+        if let Some(count) = self.sent.get_mut(to as usize) {
+            *count = number.wrapping_add(1);
+        }
+        match sent {
+            Some(request) => self.sends.push(Send { request, to, memory }),
+            None => self.spare.push(memory),
+        }
         Ok(())
     }
 
@@ -99,39 +142,59 @@ impl Mailbox {
 
     /// The next look is at all receives.
     pub fn look_at_all(&mut self) {
-        self.hot = true;
+        self.look = RECEIVES;
     }
 
-    /// Adds the requests to look at.
-    pub fn requests(&self, to: &mut Vec<Request>) {
-        let count = if self.hot || self.ends { RECEIVES } else { 1 };
+    /// Adds the requests to look at; `sends` too.
+    pub fn requests(&mut self, to: &mut Vec<Request>, sends: bool) {
+        let look = std::mem::replace(&mut self.look, 1);
+        let count = if self.ends { RECEIVES } else { look.max(1) };
         let waiting = self.receives.iter().take(count).filter(|one| one.done.is_none());
         to.extend(waiting.map(|one| one.request));
-        to.extend(self.sends.iter().map(|one| one.request));
+        if sends {
+            to.extend(self.sends.iter().map(|one| one.request));
+        }
     }
 
     /// A message was sent or has come.
     pub fn completed(&mut self, done: &Completion) {
         if let Some(one) = self.receives.iter_mut().find(|one| one.request == done.request) {
             one.done = Some(*done);
+            self.came += 1;
         } else if let Some(at) = self.sends.iter().position(|one| one.request == done.request) {
             self.spare.push(self.sends.swap_remove(at).memory);
         }
     }
 
-    /// The next message, in order of arrival. Give its memory back with [`Self::give_back`].
+    /// The next message of some rank. Give its memory back with [`Self::give_back`].
     pub fn take(&mut self) -> Option<Letter> {
-        loop {
-            // Not always the first: MPICH may match receives from any rank in another order.
-            let first = self.receives.iter().position(|one| one.done.is_some());
-            self.hot = first.is_some();
-            let Receive { memory, done, .. } = self.receives.remove(first?)?;
-            let done = done?;
-            if done.status == LAVA_OK {
-                return Some(Letter { from: done.source, size: done.bytes, memory });
-            }
-            self.spare.push(memory);
+        while self.came > 0 {
+            let next = |one: &Receive| match one.number() {
+                Some((from, number)) => self.taken.get(from as usize) == Some(&number),
+                // Taken back, or from nobody.
+                None => one.done.is_some(),
+            };
+            let Some(at) = self.receives.iter().position(next) else {
+                // One that was sent earlier has come, or is coming, into another receive.
+                self.look = RECEIVES;
+                return None;
+            };
+            self.look = self.look.max(LOOK);
+            let one = self.receives.remove(at)?;
+            self.came -= 1;
+            let (number, done) = (one.number(), one.done?);
+            let Some(taken) = number.and_then(|(from, _)| self.taken.get_mut(from as usize)) else {
+                self.spare.push(one.memory);
+                continue;
+            };
+            *taken = taken.wrapping_add(1);
+            return Some(Letter {
+                from: done.source,
+                size: done.bytes - NUMBER,
+                memory: one.memory,
+            });
         }
+        None
     }
 
     pub fn give_back(&mut self, letter: Letter) {

@@ -1,14 +1,16 @@
 //! What a message of frames looks like.
 //!
 //! ```text
-//! small frames     line, line, ...                      each the 64 bytes of a descriptor with its payload
-//! a frame          payload, (tensor,) line              sent from the slot, and received into one
+//! frames           record, record, ...
+//!   a record       payload, (tensor,) line              or, where the payload is in the line, the line alone
 //! a large frame    (tensor,) line with `bulk`           then its payload in chunks, on the next tag
 //! ```
-//! The line comes last, directly behind the payload, so that the payload keeps the slot's alignment and one message
-//! carries both. Lines are not aligned in memory.
+//! A line is the 64 bytes of a descriptor. It comes last, directly behind the payload, so that a message of one record is
+//! sent from the frame's slot and received into one, where the payload keeps the slot's alignment. The records of a longer
+//! message are found from its end. Lines are not aligned in memory. The low half of a line's first word, which only its
+//! ring uses, has marks of the message if the line is its last.
 
-use crate::transport::descriptor::{self, Decoded, FLAG_READY, Payload, Words};
+use crate::transport::descriptor::{self, Decoded, FLAG_READY, Payload, Words, is_elsewhere};
 use crate::transport::metadata::TENSOR_WORDS;
 use crate::wire::LINE;
 
@@ -22,13 +24,19 @@ pub const SLACK: u64 = 256;
 /// nothing else moves.
 pub const CHUNK: usize = 1 << 26;
 
-/// Most bytes of a message of small frames.
-pub const SMALL: usize = 4096;
+/// Most bytes of a message of several frames: what MPIs send at once through shared memory, with their own header.
+pub const SMALL: usize = 62 * LINE;
+/// Longest payload that shares a message: beyond it a copy costs more than a message of its own.
+pub const SHARED: u64 = 1024;
+
+/// Mark of a message: the consumer's engine is to tell at once that it came.
+pub const ASKS: u64 = 1;
 
 /// In the flags of a line: the payload comes apart.
 const FLAG_BULK: u64 = 8 << 48;
 
-const _: () = assert!((LINE + TENSOR) as u64 <= SLACK && SMALL.is_multiple_of(LINE));
+const _: () =
+    assert!((LINE + TENSOR) as u64 <= SLACK && SMALL > 2 * (SHARED as usize + TENSOR + LINE));
 
 /// A descriptor for another process: without what only its own memory explains.
 pub fn seal(words: &Words, bulk: bool) -> Words {
@@ -60,17 +68,6 @@ pub fn place(mut words: Words, slot: u32, buffer: u32) -> Words {
     words
 }
 
-fn is_elsewhere(words: &Words) -> bool {
-    matches!(
-        descriptor::decode(&{
-            let mut plain = *words;
-            plain[0] &= !FLAG_BULK;
-            plain
-        }),
-        Some(Decoded { payload: Payload::Elsewhere(_), .. })
-    )
-}
-
 /// The parts of a payload of `size` bytes: offset and length of each.
 pub fn chunks(size: u64) -> impl Iterator<Item = (u64, usize)> {
     let chunk = CHUNK as u64;
@@ -78,6 +75,40 @@ pub fn chunks(size: u64) -> impl Iterator<Item = (u64, usize)> {
         let at = index * chunk;
         (at, (size - at).min(chunk) as usize)
     })
+}
+
+/// Marks of a message, by its last line.
+pub fn marks(line: &Words) -> u64 {
+    line[0] & u64::from(u32::MAX)
+}
+
+/// Bytes of a frame's record behind its payload.
+pub fn tail(tensor: bool) -> usize {
+    LINE + if tensor { TENSOR } else { 0 }
+}
+
+/// Where the records of a message begin, and where the last one ends. `begins` is filled from the front; false: a message
+/// that no correct peer sends.
+pub fn records(message: &[u8], begins: &mut Vec<usize>) -> bool {
+    begins.clear();
+    let mut end = message.len();
+    begins.push(end);
+    while end > 0 {
+        let Some((_, decoded, false)) = last_line(&message[..end]).and_then(open) else {
+            return false;
+        };
+        let length = match decoded.payload {
+            Payload::Elsewhere(place) => usize::try_from(place.size)
+                .ok()
+                .and_then(|size| size.checked_add(tail(place.tensor))),
+            _ => Some(LINE),
+        };
+        let Some(begin) = length.and_then(|length| end.checked_sub(length)) else { return false };
+        begins.push(begin);
+        end = begin;
+    }
+    begins.reverse();
+    true
 }
 
 /// Reads the line at the end of some bytes.

@@ -2,11 +2,12 @@
 //! straight from their slots, and gives slots back as the consumer releases them.
 
 use std::collections::{HashMap, VecDeque};
+use std::ptr::NonNull;
 use std::sync::Arc;
 
-use super::message::{self, CHUNK, SLACK, SMALL};
+use super::message::{self, CHUNK, SHARED, SLACK, SMALL};
 use super::port::{Port, Request};
-use super::send_ring::SendRing;
+use super::send_ring::{Batch, SendRing};
 use crate::error::{Hot, Result};
 use crate::memory::Buffer;
 use crate::transport::descriptor::{self, Payload, Place, Words};
@@ -15,12 +16,18 @@ use crate::transport::shm::{ShmInlet, ShmLink};
 use crate::transport::{Inlet, Popped, Released, Returns};
 use crate::types::*;
 use crate::wire::LINE;
+use crate::wire::remote::{ACK_SLOTS, Ack};
 
 /// Descriptors on their way that the consumer has not taken, with policy drop-oldest: what is on its way cannot be
 /// dropped any more.
 const DROPPING_WINDOW: u64 = 2;
 /// Sends that are looked at together.
 const LOOK: usize = 8;
+/// Small frames that are sent one after the other, without a pause in which the engine had nothing to do, until those
+/// that follow wait for each other: a message costs more than a small frame.
+const BURST: u32 = 16;
+/// Messages on their way while small frames wait for each other.
+const BURST_WINDOW: u64 = 2;
 
 /// What a new one is made of.
 pub struct Parts {
@@ -38,6 +45,8 @@ pub struct Parts {
     pub tag: i32,
     /// Messages that the consumer can take.
     pub granted: u64,
+    /// A message may have several frames that take slots.
+    pub shares: bool,
 }
 
 /// See the module. Used under the engine's lock.
@@ -50,9 +59,14 @@ pub struct Outgoing {
     /// Descriptors taken from the ring, and those of them that the consumer has taken.
     taken: u64,
     consumed: u64,
-    /// Messages sent.
+    /// Messages sent, and those of them that are known to have come.
     sent: u64,
-    /// A descriptor that was taken and cannot be sent yet: its buffer is not known.
+    arrived: u64,
+    /// The last message whose coming is to be told at once, as a number of messages.
+    asked: u64,
+    /// Small frames in a row; see [`BURST`].
+    burst: u32,
+    /// A descriptor that was taken and is not sent yet: its buffer is not known, or a message was full.
     waiting: Option<Words>,
     ring: SendRing,
     /// Oldest first, with the place in `ring` that each uses.
@@ -69,6 +83,9 @@ impl Outgoing {
             taken: 0,
             consumed: 0,
             sent: 0,
+            arrived: 0,
+            asked: 0,
+            burst: 0,
             waiting: None,
             ring: SendRing::new(),
             sends: VecDeque::with_capacity(64),
@@ -107,58 +124,97 @@ impl Outgoing {
         !self.sends.is_empty()
     }
 
-    /// A buffer that a frame needs and that has not come.
-    pub fn misses_buffer(&self) -> bool {
-        self.waiting.is_some()
-    }
-
-    fn may_take(&self) -> bool {
-        let on_the_way = self.taken - self.consumed;
+    fn may_send(&self) -> bool {
+        let on_the_way = self.lines() - self.consumed.min(self.lines());
         let window = if self.parts.may_drop { DROPPING_WINDOW } else { u64::MAX };
         self.sent < self.parts.granted && self.ring.has_room() && on_the_way < window
     }
 
-    /// Sends what can be sent. True if something was. `called`: by the producer, whose next frame calls again only if it is
-    /// asked to.
-    pub fn pump(&mut self, port: &mut dyn Port, called: bool) -> Result<bool> {
-        let before = self.sent;
-        if let Some(words) = self.waiting.take() {
-            self.send_frame(words, port)?;
+    /// True while small frames wait for each other, until it is told that an earlier message came.
+    pub fn holds_back(&self) -> bool {
+        self.burst >= BURST && self.asked > self.arrived && self.sent - self.arrived >= BURST_WINDOW
+    }
+
+    /// The producer has sent: sends what can be sent. Its next frame calls again only if it is asked to.
+    pub fn called(&mut self, port: &mut dyn Port) -> Result<bool> {
+        self.burst = self.burst.saturating_add(1);
+        let sent = self.send_all(port)?;
+        self.arm();
+        Ok(sent)
+    }
+
+    /// Sends what can be sent, when there is time. True if something was.
+    pub fn pump(&mut self, port: &mut dyn Port) -> Result<bool> {
+        let sent = self.send_all(port)?;
+        if !sent && self.asked <= self.arrived {
+            self.burst = 0;
         }
-        while self.waiting.is_none() && self.may_take() && self.take_some(port)? {}
-        if self.sent != before || called || !self.armed {
+        if sent || !self.armed {
             self.arm();
         }
+        Ok(sent)
+    }
+
+    fn send_all(&mut self, port: &mut dyn Port) -> Result<bool> {
+        let before = self.sent;
+        while self.may_send() && !self.holds_back() && self.send_one(port)? {}
         Ok(self.sent != before)
     }
 
     /// The producer calls the engine with its next frame, if none is there now.
     fn arm(&mut self) {
         self.parts.inlet.arm_event();
-        self.armed = !self.parts.inlet.ready() || !self.may_take();
+        self.armed = !self.parts.inlet.ready() || !self.may_send() || self.holds_back();
     }
 
-    /// Sends the small frames that wait, as one message, or one other frame. False: nothing waits.
-    fn take_some(&mut self, port: &mut dyn Port) -> Result<bool> {
-        let mut used = 0;
-        let mut other = None;
+    /// Sends a message, if something waits: the next frame, or it and the small ones behind it. False: nothing was sent.
+    fn send_one(&mut self, port: &mut dyn Port) -> Result<bool> {
         let mut batch = self.ring.open();
-        while used < SMALL && (!self.parts.may_drop || used == 0) {
-            let mut words = [0; 8];
-            if !self.parts.inlet.ready() {
+        let mut used = 0;
+        while let Some(words) = self.next_words() {
+            let more = used > 0 || self.holds_more();
+            match self.add(&mut batch, used, &words, more) {
+                Some(end) => used = end,
+                None if used > 0 => {
+                    self.waiting = Some(words);
+                    break;
+                }
+                None => return self.send_frame(words, port),
+            }
+            if self.parts.may_drop {
                 break;
             }
+        }
+        if used == 0 {
+            return Ok(false);
+        }
+        if self.burst >= BURST {
+            batch.mark(used, message::ASKS);
+            self.asked = self.sent + 1;
+        }
+        self.send_small(used, port)?;
+        Ok(true)
+    }
+
+    /// True if a frame waits behind the one that was taken last, or comes soon.
+    fn holds_more(&self) -> bool {
+        self.burst >= BURST || self.parts.inlet.ready()
+    }
+
+    /// The next descriptor to send.
+    fn next_words(&mut self) -> Option<Words> {
+        if let Some(words) = self.waiting.take() {
+            return Some(words);
+        }
+        let mut words = [0; 8];
+        while self.parts.inlet.ready() {
             match self.parts.inlet.pop(&mut words) {
                 Ok(Popped::Frame { position }) => {
                     self.taken += 1;
-                    match descriptor::decode(&words).map(|decoded| decoded.payload) {
-                        Some(Payload::Elsewhere(place)) => {
-                            self.note(place.slot, position);
-                            other = Some(words);
-                            break;
-                        }
-                        _ => used = batch.add(used, &message::seal(&words, false)),
+                    if let Some(place) = place_of(&words) {
+                        self.note(place.slot, position);
                     }
+                    return Some(words);
                 }
                 Ok(Popped::TakenBack { slot, position }) => {
                     self.parts.link.release(&[Released { slot, position }]);
@@ -166,19 +222,39 @@ impl Outgoing {
                 Ok(Popped::Empty) | Err(_) => break,
             }
         }
-        if used > 0 {
-            self.send_small(used, port)?;
+        None
+    }
+
+    /// Puts a frame into a message that others share. Gives its end; None: it has no room, or is none to share. `more`:
+    /// others share it.
+    fn add(&self, batch: &mut Batch, at: usize, words: &Words, more: bool) -> Option<usize> {
+        let Some(place) = place_of(words) else {
+            let room = at + LINE <= SMALL;
+            return room.then(|| batch.add(at, &message::seal(words, false)));
+        };
+        let tail = message::tail(place.tensor);
+        let small = self.parts.shares && more && place.buffer == 0 && place.size <= SHARED;
+        if !small || at + place.size as usize + tail > SMALL {
+            return None;
         }
-        let took = used > 0 || other.is_some();
-        if let Some(words) = other {
-            // Its message may have to wait for the consumer, but not for its turn.
-            if self.sent < self.parts.granted && self.ring.has_room() {
-                self.send_frame(words, port)?;
-            } else {
-                self.waiting = Some(words);
-            }
+        let start = self.payload(&place)?;
+        // SAFETY: the range was checked, and nobody writes to the slot of a frame that was sent.
+        let payload = unsafe { std::slice::from_raw_parts(start.as_ptr(), place.size as usize) };
+        let mut end = batch.add_bytes(at, payload);
+        if place.tensor {
+            let tensor = self.parts.metadata.copy_out(place.slot);
+            end = batch.add_bytes(end, bytemuck::bytes_of(&tensor));
         }
-        Ok(took)
+        Some(batch.add(end, &message::seal(words, false)))
+    }
+
+    /// Where a frame of the pool begins, if all of it lies there.
+    fn payload(&self, place: &Place) -> Option<NonNull<u8>> {
+        let at = u64::from(place.slot) * self.parts.stride;
+        let end = at.checked_add(place.size)?;
+        let start = self.parts.pool.data()?;
+        // SAFETY: within the pool.
+        (end <= self.parts.pool.size()).then(|| unsafe { start.add(at as usize) })
     }
 
     fn note(&mut self, slot: u32, position: u64) {
@@ -191,20 +267,19 @@ impl Outgoing {
     fn send_small(&mut self, used: usize, port: &mut dyn Port) -> Result<()> {
         let (at, start) = self.ring.take();
         // SAFETY: the place is this message's alone until its request is complete: see `collect`.
-        let request = unsafe { port.send(start.as_ptr(), used, self.parts.peer, self.parts.tag) }?;
-        self.sends.push_back((request, Some(at)));
+        match unsafe { port.send(start.as_ptr(), used, self.parts.peer, self.parts.tag) }? {
+            Some(request) => self.sends.push_back((request, Some(at))),
+            None => self.ring.give_back(at),
+        }
         self.sent += 1;
         Ok(())
     }
 
-    fn send_frame(&mut self, words: Words, port: &mut dyn Port) -> Result<()> {
-        let Some(Payload::Elsewhere(place)) = descriptor::decode(&words).map(|one| one.payload)
-        else {
-            return Ok(());
-        };
-        if self.sent >= self.parts.granted || !self.ring.has_room() {
-            self.waiting = Some(words);
-            return Ok(());
+    /// Sends one frame by itself. False: its buffer is not known yet, and it waits.
+    fn send_frame(&mut self, words: Words, port: &mut dyn Port) -> Result<bool> {
+        let Some(place) = place_of(&words) else { return Ok(false) };
+        if place.size > SHARED || !self.parts.shares {
+            self.burst = 0;
         }
         let from = if place.buffer == 0 {
             Arc::clone(&self.parts.pool)
@@ -213,7 +288,7 @@ impl Outgoing {
                 Some(buffer) => Arc::clone(buffer),
                 None => {
                     self.waiting = Some(words);
-                    return Ok(());
+                    return Ok(false);
                 }
             }
         };
@@ -234,10 +309,11 @@ impl Outgoing {
         }
         self.bytes += place.size;
         if in_place {
-            self.send_in_place(&words, &place, port)
+            self.send_in_place(&words, &place, port)?;
         } else {
-            self.send_bulk(&words, &place, &from, at, port)
+            self.send_bulk(&words, &place, &from, at, port)?;
         }
+        Ok(true)
     }
 
     /// The slot's payload and what belongs to it, in one message.
@@ -261,7 +337,7 @@ impl Outgoing {
         // this value and what is left of it (see `remains`).
         let request =
             unsafe { port.send(start.as_ptr(), length, self.parts.peer, self.parts.tag) }?;
-        self.sends.push_back((request, None));
+        self.sends.extend(request.map(|request| (request, None)));
         self.sent += 1;
         Ok(())
     }
@@ -290,9 +366,14 @@ impl Outgoing {
                 let part = start.add((at + offset) as usize);
                 port.send(part.as_ptr(), length, self.parts.peer, self.parts.tag + 1)
             }?;
-            self.sends.push_back((request, None));
+            self.sends.extend(request.map(|request| (request, None)));
         }
         Ok(())
+    }
+
+    /// True if it can go on only when MPI has done with a message.
+    pub fn is_full(&self) -> bool {
+        !self.ring.has_room()
     }
 
     /// Adds the requests to look at.
@@ -310,17 +391,24 @@ impl Outgoing {
     }
 
     /// What the consumer said of its progress.
-    pub fn acknowledged(&mut self, consumed: u64, granted: u64, slots: &[u32]) -> Hot<()> {
-        let fits =
-            (self.consumed..=self.taken).contains(&consumed) && granted >= self.parts.granted;
+    pub fn acknowledged(&mut self, ack: &Ack) -> Hot<()> {
+        let fits = (self.consumed..=self.lines()).contains(&ack.consumed)
+            && (self.arrived..=self.sent).contains(&ack.arrived)
+            && ack.granted >= self.parts.granted;
         if !fits {
             return Err(LAVA_ERROR_PROTOCOL);
         }
-        (self.consumed, self.parts.granted) = (consumed, granted);
-        for slot in slots {
+        (self.consumed, self.arrived, self.parts.granted) =
+            (ack.consumed, ack.arrived, ack.granted);
+        let mut released = [Released { slot: 0, position: 0 }; ACK_SLOTS];
+        let slots = ack.slots();
+        for (released, slot) in released.iter_mut().zip(slots) {
             let held = self.held.get_mut(*slot as usize).ok_or(LAVA_ERROR_PROTOCOL)?;
             let position = std::mem::take(held).checked_sub(1).ok_or(LAVA_ERROR_PROTOCOL)?;
-            self.parts.link.release(&[Released { slot: *slot, position }]);
+            *released = Released { slot: *slot, position };
+        }
+        if !slots.is_empty() {
+            self.parts.link.release(&released[..slots.len()]);
         }
         // With drop-oldest everything taken counts as claimed at once.
         let kept = if self.parts.may_drop { 0 } else { self.taken - self.consumed };
@@ -340,9 +428,20 @@ impl Outgoing {
     }
 }
 
+/// Where a frame lies whose payload is not in its descriptor.
+fn place_of(words: &Words) -> Option<Place> {
+    if !descriptor::is_elsewhere(words) {
+        return None;
+    }
+    match descriptor::decode(words)?.payload {
+        Payload::Elsewhere(place) => Some(place),
+        _ => None,
+    }
+}
+
 /// Writes into the slack of a slot; not where it has these bytes already, because they may be on their way to another
 /// consumer.
-fn put(to: std::ptr::NonNull<u8>, bytes: &[u8]) {
+fn put(to: NonNull<u8>, bytes: &[u8]) {
     // SAFETY: the callers' ranges lie in the slack of a slot, which only the engine writes, under its lock.
     let there = unsafe { std::slice::from_raw_parts_mut(to.as_ptr(), bytes.len()) };
     if there != bytes {

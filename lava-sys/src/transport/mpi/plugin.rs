@@ -27,8 +27,9 @@ pub struct PluginPort {
     gpu_aware: bool,
     /// A lost peer's socket would kill the process: MPI's transports write to sockets.
     pipe_kills: bool,
-    numbers: Vec<u64>,
     done: Vec<MaybeUninit<Done>>,
+    /// Of the last call that failed.
+    failure: Box<table::Failure>,
     _library: Arc<Library>,
 }
 
@@ -47,8 +48,8 @@ impl PluginPort {
             tag_limit: joined.tag_limit,
             gpu_aware: library.is_gpu_aware(),
             pipe_kills: signals::pipe_kills(),
-            numbers: Vec::new(),
             done: Vec::new(),
+            failure: Box::new(no_failure()),
             _library: library,
         }
     }
@@ -57,6 +58,11 @@ impl PluginPort {
     #[inline]
     fn guarded<T>(&self, act: impl FnOnce() -> T) -> T {
         if !self.pipe_kills || thread_blocks_pipe() { act() } else { signals::without_pipe(act) }
+    }
+
+    #[inline]
+    fn check(&self, code: i32) -> Result<()> {
+        if code == table::OK { Ok(()) } else { Err(failed(code, &self.failure)) }
     }
 
     fn check_length(bytes: usize) -> Result<i32> {
@@ -84,14 +90,22 @@ impl Port for PluginPort {
         self.size
     }
 
-    unsafe fn send(&mut self, from: *const u8, bytes: usize, to: i32, tag: i32) -> Result<Request> {
+    unsafe fn send(
+        &mut self,
+        from: *const u8,
+        bytes: usize,
+        to: i32,
+        tag: i32,
+    ) -> Result<Option<Request>> {
         let bytes = Self::check_length(bytes)?;
-        let (mut number, mut failure) = (0, no_failure());
+        let mut number = 0;
+        let out = &raw mut *self.failure;
         // SAFETY: the port is live; the caller keeps the memory until the message has ended.
         let code = self.guarded(|| unsafe {
-            (self.table.send)(self.port, from, bytes, to, tag, &raw mut number, &raw mut failure)
+            (self.table.send)(self.port, from, bytes, to, tag, &raw mut number, out)
         });
-        if code == table::OK { Ok(Request(number)) } else { Err(failed(code, &failure)) }
+        self.check(code)?;
+        Ok((number != table::SENT).then_some(Request(number)))
     }
 
     unsafe fn receive(
@@ -103,38 +117,30 @@ impl Port for PluginPort {
     ) -> Result<Request> {
         let bytes = Self::check_length(bytes)?;
         let (from, tag) = (from.unwrap_or(-1), tag.unwrap_or(-1));
-        let (mut number, mut failure) = (0, no_failure());
+        let mut number = 0;
+        let out = &raw mut *self.failure;
         // SAFETY: the port is live; the caller keeps the memory until the message has ended.
         let code = self.guarded(|| unsafe {
-            (self.table.receive)(
-                self.port,
-                into,
-                bytes,
-                from,
-                tag,
-                &raw mut number,
-                &raw mut failure,
-            )
+            (self.table.receive)(self.port, into, bytes, from, tag, &raw mut number, out)
         });
-        if code == table::OK { Ok(Request(number)) } else { Err(failed(code, &failure)) }
+        self.check(code)?;
+        Ok(Request(number))
     }
 
     fn test(&mut self, requests: &[Request], done: &mut Vec<Completion>) -> Result<()> {
-        self.numbers.clear();
-        self.numbers.extend(requests.iter().map(|request| request.0));
         if self.done.len() < requests.len().max(1) {
             self.done.resize_with(requests.len().max(1), MaybeUninit::uninit);
         }
-        let (mut count, mut failure) = (0_usize, no_failure());
-        let (numbers, out) = (self.numbers.as_ptr(), self.done.as_mut_ptr().cast::<Done>());
+        let mut count = 0_usize;
+        // A request is its number.
+        let numbers = requests.as_ptr().cast::<u64>();
+        let (ends, out) = (self.done.as_mut_ptr().cast::<Done>(), &raw mut *self.failure);
         // SAFETY: the port is live; `done` has room for all of the requests.
         let code = self.guarded(|| unsafe {
             let length = requests.len();
-            (self.table.test)(self.port, numbers, length, out, &raw mut count, &raw mut failure)
+            (self.table.test)(self.port, numbers, length, ends, &raw mut count, out)
         });
-        if code != table::OK {
-            return Err(failed(code, &failure));
-        }
+        self.check(code)?;
         for ended in self.done.iter().take(count) {
             // SAFETY: the plug-in wrote `count` of them.
             done.push(completion(unsafe { ended.assume_init_ref() }));

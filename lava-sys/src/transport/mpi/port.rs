@@ -5,6 +5,7 @@ use crate::types::lava_status;
 
 /// A message under way. Owned by the port that gave it; it ends with its completion, and its number is then used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(transparent)]
 pub struct Request(pub u64);
 
 /// The end of a message.
@@ -31,11 +32,17 @@ pub trait Port: Send {
     fn rank(&self) -> i32;
     /// Ranks of the job.
     fn size(&self) -> i32;
-    /// Begins to send `bytes` bytes, at most `i32::MAX`, to rank `to`.
+    /// Begins to send `bytes` bytes, at most `i32::MAX`, to rank `to`. None: it is done already.
     ///
     /// # Safety
     /// The memory stays valid and unchanged until the request is complete.
-    unsafe fn send(&mut self, from: *const u8, bytes: usize, to: i32, tag: i32) -> Result<Request>;
+    unsafe fn send(
+        &mut self,
+        from: *const u8,
+        bytes: usize,
+        to: i32,
+        tag: i32,
+    ) -> Result<Option<Request>>;
     /// Begins to receive at most `bytes` bytes, at most `i32::MAX`; None: from any rank, with any tag. A longer message
     /// completes with an error.
     ///

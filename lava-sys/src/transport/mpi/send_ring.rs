@@ -4,6 +4,7 @@ use std::ptr::NonNull;
 
 use super::message::SMALL;
 use crate::transport::descriptor::Words;
+use crate::wire::LINE;
 
 /// Places: more messages than this are under way only when MPI is behind, and then they wait and become fewer, larger
 /// ones.
@@ -11,6 +12,8 @@ const PLACES: usize = 16;
 
 #[repr(C, align(64))]
 struct Place([u8; SMALL]);
+
+const _: () = assert!(size_of::<Place>() == SMALL);
 
 /// See the module.
 pub struct SendRing {
@@ -38,6 +41,17 @@ impl Batch {
     /// Puts a line at `at`. Gives the end.
     pub fn add(&mut self, at: usize, words: &Words) -> usize {
         self.add_bytes(at, bytemuck::bytes_of(words))
+    }
+
+    /// Puts marks into the line that ends at `end`.
+    pub fn mark(&mut self, end: usize, marks: u64) {
+        if (LINE..=SMALL).contains(&end) {
+            // SAFETY: within the place, which no message uses; perhaps not aligned.
+            unsafe {
+                let word = self.0.cast::<u8>().add(end - LINE).cast::<u64>();
+                word.write_unaligned(word.read_unaligned() | marks);
+            }
+        }
     }
 
     /// Puts bytes at `at`; what has no room is left out. Gives the end.

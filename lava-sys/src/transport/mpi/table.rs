@@ -6,7 +6,7 @@
 use std::ffi::c_void;
 
 /// Changes with every change in this file.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Name of the plug-in's only symbol: a function without arguments that gives the table, which lives for ever.
 pub const SYMBOL: &str = "lava_mpi_table";
@@ -24,6 +24,9 @@ pub const FAILED: i32 = 3;
 pub const BUSY: i32 = 4;
 /// The caller broke a rule of this table.
 pub const MISUSE: i32 = 5;
+
+/// In place of a request: the message is with MPI, which does not need its memory any more.
+pub const SENT: u64 = u64::MAX;
 
 /// The plug-in was built with Open MPI.
 pub const OPEN_MPI: u32 = 1;
@@ -123,6 +126,7 @@ pub struct Table {
     pub leave: unsafe extern "C" fn(port: *mut c_void) -> u32,
     /// A rank is dead: nothing waits for it, and MPI is not finalised at exit.
     pub abandon: unsafe extern "C" fn(port: *mut c_void),
+    /// `request` may become [`SENT`].
     pub send: unsafe extern "C" fn(
         port: *mut c_void,
         from: *const u8,
