@@ -377,10 +377,10 @@ struct Pool {
 
 impl Pool {
     fn new(told: &wire::Welcome, options: &Options, context: &MemoryContext) -> Result<Self> {
-        let unit = if told.max_frame_size >= PAGE { PAGE } else { wire::LINE as u64 };
         let too_large = || protocol("the producer's frames are too large".into());
         let stride = told.max_frame_size.checked_add(SLACK).ok_or_else(too_large)?;
-        let stride = stride.max(SMALL as u64).next_multiple_of(unit);
+        // Pages, so that frames are aligned as the producer's are.
+        let stride = stride.max(SMALL as u64).next_multiple_of(PAGE);
         let few = (FEW_BYTES / stride).clamp(*FEW.start(), *FEW.end());
         let extra = (EXTRA_BYTES / stride).clamp(few, WINDOW as u64);
         // Fewer are too few for all messages to be received into.

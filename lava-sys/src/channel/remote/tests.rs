@@ -1,5 +1,7 @@
 //! Two contexts in this process that share a job of the test double's, and take each other for remote.
 
+mod sharing;
+
 use std::sync::Arc;
 
 use super::super::consumer::{self, Consumer};

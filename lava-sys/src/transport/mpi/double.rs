@@ -31,6 +31,8 @@ struct Rank {
     unexpected: VecDeque<Message>,
     receives: VecDeque<Receive>,
     done: Vec<Completion>,
+    /// Messages that were sent to it.
+    messages: usize,
     /// Nothing goes to it or comes from it any more.
     cut: bool,
 }
@@ -70,6 +72,11 @@ impl World {
     /// Messages that nobody has asked for yet.
     pub fn unexpected(&self, rank: i32) -> usize {
         self.lock()[rank as usize].unexpected.len()
+    }
+
+    /// Messages that were sent to a rank.
+    pub fn messages(&self, rank: i32) -> usize {
+        self.lock()[rank as usize].messages
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Rank>> {
@@ -138,6 +145,7 @@ impl Port for Double {
         }
         let sent = Completion { request, bytes: 0, source: -1, tag: -1, status: LAVA_OK };
         let there = &mut ranks[to as usize];
+        there.messages += 1;
         match there.receives.iter().position(|one| fits(one, &message)) {
             Some(at) => {
                 if let Some(receive) = there.receives.remove(at) {

@@ -216,3 +216,92 @@ impl std::fmt::Debug for Receive {
         write!(f, "Receive({:?})", self.request)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// Receives that get their messages in an order that a test chooses.
+    #[derive(Default)]
+    struct Disorder {
+        receives: Vec<*mut u8>,
+        sent: Vec<Vec<u8>>,
+    }
+
+    // SAFETY: the pointers are used in one thread.
+    unsafe impl std::marker::Send for Disorder {}
+
+    impl Port for Disorder {
+        fn rank(&self) -> i32 {
+            0
+        }
+        fn size(&self) -> i32 {
+            2
+        }
+        unsafe fn send(
+            &mut self,
+            from: *const u8,
+            bytes: usize,
+            _: i32,
+            _: i32,
+        ) -> Result<Option<Request>> {
+            // SAFETY: the caller's promise.
+            self.sent.push(unsafe { std::slice::from_raw_parts(from, bytes) }.to_vec());
+            Ok(None)
+        }
+        unsafe fn receive(
+            &mut self,
+            into: *mut u8,
+            _: usize,
+            _: Option<i32>,
+            _: Option<i32>,
+        ) -> Result<Request> {
+            self.receives.push(into);
+            Ok(Request(self.receives.len() as u64 - 1))
+        }
+        fn test(&mut self, _: &[Request], _: &mut Vec<Completion>) -> Result<()> {
+            Ok(())
+        }
+        fn cancel(&mut self, _: Request) {}
+        fn tag_limit(&self) -> i32 {
+            9
+        }
+        fn gpu_aware(&self) -> bool {
+            false
+        }
+        fn abandon(&mut self) {}
+    }
+
+    #[test]
+    fn messages_are_taken_in_the_order_in_which_they_were_sent() {
+        let mut port = Disorder::default();
+        let mut mailbox = Mailbox::new(2);
+        mailbox.post(&mut port).unwrap();
+        for number in 0..4_u8 {
+            mailbox.send(&mut port, 1, &[number; 5]).unwrap();
+        }
+        let (mut taken, mut counts) = (Vec::new(), Vec::new());
+        for (receive, message) in [(3, 2), (0, 1), (1, 0), (2, 3)] {
+            let bytes = port.sent[message].clone();
+            // SAFETY: a receive of the mailbox's, which has that much room.
+            unsafe { port.receives[receive].copy_from(bytes.as_ptr(), bytes.len()) };
+            let request = Request(receive as u64);
+            let status = LAVA_OK;
+            mailbox.completed(&Completion {
+                request,
+                bytes: bytes.len(),
+                source: 1,
+                tag: TAG,
+                status,
+            });
+            while let Some(letter) = mailbox.take() {
+                taken.push(letter.bytes()[..letter.size].to_vec());
+                mailbox.give_back(letter);
+            }
+            counts.push(taken.len());
+        }
+        assert_eq!(counts, [0, 0, 3, 4]);
+        assert_eq!(taken, [[0; 5], [1; 5], [2; 5], [3; 5]]);
+    }
+}

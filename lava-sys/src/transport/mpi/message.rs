@@ -156,8 +156,31 @@ mod tests {
         }
 
         #[test]
-        fn garbage_does_no_harm(words in any::<Words>()) {
+        fn garbage_does_no_harm(words in any::<Words>(), bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let _ = open(words);
+            records(&bytes, &mut Vec::new());
+        }
+
+        #[test]
+        fn records_are_found_from_the_end(sizes in prop::collection::vec((any::<bool>(), 0..200_u64, any::<bool>()), 1..20)) {
+            let (mut message, mut expected) = (Vec::new(), vec![0]);
+            for (inline, size, tensor) in sizes {
+                let place = Place { slot: 3, buffer: 0, offset: 0, size, tensor, ready: 0 };
+                let origin = Origin::default();
+                let line = if inline {
+                    seal(&words(&Descriptor::Inline { bytes: &[5; 8], origin }), false)
+                } else {
+                    message.resize(message.len() + size as usize + tail(tensor) - LINE, 0xa5);
+                    seal(&words(&Descriptor::Slot { place, origin }), false)
+                };
+                message.extend_from_slice(bytemuck::bytes_of(&line));
+                expected.push(message.len());
+            }
+            let mut begins = Vec::new();
+            prop_assert!(records(&message, &mut begins));
+            prop_assert_eq!(begins, expected);
+            message.insert(0, 0);
+            prop_assert!(!records(&message, &mut Vec::new()));
         }
     }
 
