@@ -173,6 +173,8 @@ extern "C" fn finalise_at_exit() {
         std::thread::sleep(Duration::from_millis(1));
     }
     if meet_all() {
+        // Before MPI_Finalize, not from within it: see `ending`.
+        port::close_active();
         std::thread::sleep(ALL_OUT);
         finalise_in_time();
     }
@@ -215,7 +217,9 @@ fn meet_all() -> bool {
 }
 
 /// Makes MPI call [`ending`] at the beginning of MPI_Finalize, while messages still work: the standard promises it for
-/// the attributes of MPI_COMM_SELF. Once for each process.
+/// the attributes of MPI_COMM_SELF. Once for each process. In MPICH that is too late for a thread that is inside of MPI:
+/// its lock stays taken, and MPI_Finalize ends the process for it. So lava's own end closes the port before, and in an
+/// application's MPI lava makes no progress once the last context is gone.
 pub fn watch_for_the_end() -> Result<(), Fault> {
     static WATCHED: AtomicBool = AtomicBool::new(false);
     if WATCHED.swap(true, Ordering::AcqRel) {

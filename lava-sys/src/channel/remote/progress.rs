@@ -29,6 +29,9 @@ use crate::types::*;
 /// When the context ends: how long to go on although no consumer takes anything more.
 const LINGER_NS: u64 = 5_000_000_000;
 
+/// The longest sleep while MPI is to be left alone.
+const PAUSE_NS: u64 = 60_000_000_000;
+
 /// What the engine knows of its context.
 pub struct Facts {
     pub log: Log,
@@ -55,12 +58,16 @@ pub struct Remote {
     engine: Mutex<Option<Engine>>,
     /// Any thread may call MPI.
     free: AtomicBool,
+    /// MPI is the application's.
+    attached: AtomicBool,
     /// The one thread that may, otherwise.
     only: OnceLock<ThreadId>,
     /// Why there is no job, although one was wanted.
     refusal: Mutex<Option<Error>>,
     begun: AtomicBool,
     ended: AtomicBool,
+    /// Contexts that use it.
+    members: AtomicU32,
     /// A producer could not get the lock: whoever has it looks again.
     called: AtomicBool,
     /// Counts rounds of threads that are not the library's.
@@ -93,7 +100,12 @@ impl Remote {
         if let Some(shared) = shared.as_ref().filter(|one| !one.facts.fork.is_child()) {
             let same = shared.start.settings() == start.settings();
             // With other settings it is refused when it begins, with that reason.
-            return if same { Arc::clone(shared) } else { Self::new(start, facts, false) };
+            if !same {
+                return Self::new(start, facts, false);
+            }
+            shared.members.fetch_add(1, Ordering::AcqRel);
+            shared.ring();
+            return Arc::clone(shared);
         }
         Arc::clone(shared.insert(Self::new(start, facts, true)))
     }
@@ -105,10 +117,12 @@ impl Remote {
             facts: Arc::new(facts),
             engine: Mutex::new(None),
             free: AtomicBool::new(false),
+            attached: AtomicBool::new(false),
             only: OnceLock::new(),
             refusal: Mutex::new(None),
             begun: AtomicBool::new(false),
             ended: AtomicBool::new(false),
+            members: AtomicU32::new(1),
             called: AtomicBool::new(false),
             driven: AtomicU32::new(0),
             handed: AtomicBool::new(false),
@@ -193,6 +207,7 @@ impl Remote {
     fn open_with(self: &Arc<Self>, port: Box<dyn Port>, job: &Arc<Job>) -> Result<()> {
         let engine = Engine::new(port, Arc::clone(job), self)?;
         *lock(&self.engine) = Some(engine);
+        self.attached.store(!job.info.initialised_by_lava, Ordering::Release);
         self.free.store(job.own_threads(), Ordering::Release);
         Ok(())
     }
@@ -257,6 +272,9 @@ impl Remote {
     /// See [`Engine::progress`].
     pub(super) fn round(&self, wanted: Wanted) -> bool {
         let Some(mut engine) = self.try_engine() else { return false };
+        if self.pauses() {
+            return false;
+        }
         let called =
             self.called.load(Ordering::Relaxed) && self.called.swap(false, Ordering::AcqRel);
         engine.as_mut().is_some_and(|engine| engine.progress(called, wanted))
@@ -330,11 +348,39 @@ impl Remote {
         self.state.store(AWAKE, Ordering::Relaxed);
     }
 
+    /// Whether MPI is to be left alone: it is the application's, which has no context left and may end MPI at any time.
+    /// The last look is under the engine's lock.
+    ///
+    /// MPICH's `MPI_Finalize` takes other threads' locks for its own from its first line on, before it tells anybody
+    /// (`isThreaded = 0` in `MPII_Finalize`, version 4.0.2), so no thread of lava may be inside of MPI then.
+    fn pauses(&self) -> bool {
+        self.members.load(Ordering::Acquire) == 0 && self.attached.load(Ordering::Relaxed)
+    }
+
+    /// The library's thread sleeps while [`Self::pauses`].
+    pub(super) fn pause(&self) {
+        let expected = self.bell.load(Ordering::Acquire);
+        if self.pauses() && !self.has_ended() {
+            futex::wait_any(&[Word { word: &self.bell, expected }], Deadline::after(PAUSE_NS));
+        }
+    }
+
     /// A context ends: what it sent goes out first, as long as somebody takes it.
     pub fn leave(&self, context: u64) {
         if !self.shared {
             return self.end();
         }
+        if self.facts.fork.is_child() {
+            return;
+        }
+        self.linger(context);
+        if self.members.fetch_sub(1, Ordering::AcqRel) == 1 {
+            // Whoever is inside of MPI now comes out of it.
+            drop(lock(&self.engine));
+        }
+    }
+
+    fn linger(&self, context: u64) {
         if !self.may() || lock(&self.engine).is_none() {
             return;
         }

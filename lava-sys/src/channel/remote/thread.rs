@@ -70,6 +70,7 @@ fn run(remote: &Remote) {
     let mut idle_since = now_ns();
     let mut sleep = SLEEP_NS;
     while !remote.has_ended() {
+        remote.pause();
         if remote.was_handed() {
             (idle_since, sleep) = (now_ns(), SLEEP_NS);
         } else if remote.was_driven(&mut driven) {
