@@ -22,6 +22,8 @@ constants! {
     no_request: MPI_Request = RSMPI_REQUEST_NULL;
     no_status: *mut MPI_Status = RSMPI_STATUS_IGNORE;
     bytes: MPI_Datatype = RSMPI_UINT8_T;
+    numbers: MPI_Datatype = RSMPI_UINT32_T;
+    largest: MPI_Op = RSMPI_MAX;
     any_source: c_int = RSMPI_ANY_SOURCE;
     any_tag: c_int = RSMPI_ANY_TAG;
     errors_return: MPI_Errhandler = RSMPI_ERRORS_RETURN;

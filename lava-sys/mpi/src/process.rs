@@ -172,17 +172,33 @@ extern "C" fn finalise_at_exit() {
         }
         std::thread::sleep(Duration::from_millis(1));
     }
-    if meet_all() {
-        // Before MPI_Finalize, not from within it: see `ending`.
-        port::close_active();
-        std::thread::sleep(ALL_OUT);
+    if meet_all(0).is_none() {
+        return;
+    }
+    // Before MPI_Finalize, not from within it: see `ending`.
+    port::close_active();
+    if let Some(latest) = meet_all(lateness()) {
+        std::thread::sleep(ALL_OUT + ALL_OUT_TIMES * Duration::from_micros(latest.into()));
         finalise_in_time();
     }
 }
 
-/// After the last barrier, until every rank has come out of it. MPICH 4.0 over UCX's TCP hangs in MPI_Finalize if it has
-/// looked for messages since another rank closed its connection, so no rank may close while another is still looking.
+/// After the last meeting, until every rank has come out of it: a rest, and so many times the longest that a rank was
+/// late for a rest of its own. MPICH 4.0 over UCX's TCP hangs in MPI_Finalize if it has looked for messages since another
+/// rank closed its connection, so no rank may close while another, on a busy machine, is still looking.
 const ALL_OUT: Duration = Duration::from_millis(20);
+const ALL_OUT_TIMES: u32 = 20;
+
+/// How long this process waits for a processor, in microseconds: the longest of a few rests. At most 100 ms.
+fn lateness() -> u32 {
+    const REST: Duration = Duration::from_millis(1);
+    let rests = (0..8).map(|_| {
+        let before = Instant::now();
+        std::thread::sleep(REST);
+        before.elapsed().saturating_sub(REST)
+    });
+    rests.max().map_or(0, |late| late.as_micros().min(100_000) as u32)
+}
 
 /// How long MPI_Finalize may take when all ranks are in it.
 const END: Duration = Duration::from_secs(3);
@@ -200,12 +216,25 @@ fn finalise_in_time() {
     }
 }
 
-/// A barrier of all ranks, which all come here at their end. False: it failed, or a rank is dead.
-fn meet_all() -> bool {
-    let mut request = constants::no_request();
-    // SAFETY: MPI runs, and this plug-in's MPI is used by nobody else.
-    let mut returned = unsafe { MPI_Ibarrier(constants::world(), &raw mut request) };
-    let mut complete = 0;
+/// All ranks come here at their end, and leave with the largest number that one brought. None: it failed, or a rank is
+/// dead.
+fn meet_all(mine: u32) -> Option<u32> {
+    // MPI may use them for longer than this call, if it fails.
+    let numbers = Box::leak(Box::new([mine, 0]));
+    let (from, into) = numbers.split_at_mut(1);
+    let (mut request, mut complete) = (constants::no_request(), 0);
+    // SAFETY: MPI runs, and this plug-in's MPI is used by nobody else; the numbers live for ever.
+    let mut returned = unsafe {
+        MPI_Iallreduce(
+            from.as_ptr().cast(),
+            into.as_mut_ptr().cast(),
+            1,
+            constants::numbers(),
+            constants::largest(),
+            constants::world(),
+            &raw mut request,
+        )
+    };
     while returned == MPI_SUCCESS as c_int && complete == 0 && !is_abandoned() {
         // SAFETY: a request of MPI's; the result is valid for writing.
         returned = unsafe { MPI_Test(&raw mut request, &raw mut complete, constants::no_status()) };
@@ -213,7 +242,7 @@ fn meet_all() -> bool {
             std::thread::sleep(Duration::from_micros(50));
         }
     }
-    complete != 0
+    (complete != 0).then(|| into[0])
 }
 
 /// Makes MPI call [`ending`] at the beginning of MPI_Finalize, while messages still work: the standard promises it for
