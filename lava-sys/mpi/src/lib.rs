@@ -2,6 +2,7 @@
 //! table that the only symbol gives. One build knows one MPI: the one whose `mpicc` (`$MPICC`) it was built with.
 
 mod constants;
+mod exit;
 mod failure;
 mod messages;
 mod port;

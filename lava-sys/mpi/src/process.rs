@@ -3,14 +3,13 @@
 use std::ffi::{c_char, c_int, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::{Duration, Instant};
 
 use mpi_sys::*;
 
 use crate::constants;
 use crate::failure::{Fault, check, copy};
-use crate::port;
-use crate::table::{FAILED, Facts, Failure, MPICH, OK, OPEN_MPI};
+use crate::table::{Facts, Failure, MPICH, OK, OPEN_MPI};
+use crate::{exit, port};
 
 /// Process that initialised MPI through this plug-in; 0: none. A forked child must not finalise its parent's MPI.
 static INITIALISED_BY: AtomicU32 = AtomicU32::new(0);
@@ -20,10 +19,6 @@ static ENDING: AtomicBool = AtomicBool::new(false);
 static ABANDONED: AtomicBool = AtomicBool::new(false);
 /// Threads that are inside of a call that waits for other ranks.
 static MEETING: AtomicU32 = AtomicU32::new(0);
-
-unsafe extern "C" {
-    fn atexit(function: extern "C" fn()) -> c_int;
-}
 
 /// True from the beginning of MPI_Finalize on.
 pub fn is_ending() -> bool {
@@ -36,6 +31,16 @@ pub fn abandon() {
 
 pub fn is_abandoned() -> bool {
     ABANDONED.load(Ordering::Acquire)
+}
+
+/// Threads inside of MPI give up what they wait for.
+pub fn begin_end() {
+    ENDING.store(true, Ordering::Release);
+}
+
+/// Whether a thread is inside of a call that waits for other ranks.
+pub fn is_meeting() -> bool {
+    MEETING.load(Ordering::Acquire) != 0
 }
 
 /// Marks a call that waits for other ranks, while it lives.
@@ -148,101 +153,10 @@ fn initialise_once() -> Result<(), Fault> {
         check(returned, "MPI_Init_thread")?;
     }
     INITIALISED_BY.store(std::process::id(), Ordering::Release);
-    // SAFETY: MPI runs, and nobody else has set a handler yet. A function of this plug-in, which is never unloaded.
-    unsafe {
-        MPI_Comm_set_errhandler(constants::world(), constants::errors_return());
-        if atexit(finalise_at_exit) != 0 {
-            return Err(Fault::new(FAILED, "atexit has no room for MPI's end"));
-        }
-    }
+    // SAFETY: MPI runs, and nobody else has set a handler yet.
+    unsafe { MPI_Comm_set_errhandler(constants::world(), constants::errors_return()) };
+    exit::finalise_at_exit()?;
     watch_for_the_end()
-}
-
-/// Ends the MPI that this plug-in began, unless that would hang: a rank is dead, or a thread still waits for one.
-extern "C" fn finalise_at_exit() {
-    if !is_own() || is_abandoned() || !runs() {
-        return;
-    }
-    // A thread that waits for late ranks gives up, unless it is inside of a call that blocks.
-    ENDING.store(true, Ordering::Release);
-    let deadline = Instant::now() + Duration::from_secs(1);
-    while MEETING.load(Ordering::Acquire) != 0 {
-        if Instant::now() > deadline {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    if meet_all(0).is_none() {
-        return;
-    }
-    // Before MPI_Finalize, not from within it: see `ending`.
-    port::close_active();
-    if let Some(latest) = meet_all(lateness()) {
-        std::thread::sleep(ALL_OUT + ALL_OUT_TIMES * Duration::from_micros(latest.into()));
-        finalise_in_time();
-    }
-}
-
-/// After the last meeting, until every rank has come out of it: a rest, and so many times the longest that a rank was
-/// late for a rest of its own. MPICH 4.0 over UCX's TCP hangs in MPI_Finalize if it has looked for messages since another
-/// rank closed its connection, so no rank may close while another, on a busy machine, is still looking.
-const ALL_OUT: Duration = Duration::from_millis(20);
-const ALL_OUT_TIMES: u32 = 20;
-
-/// How long this process waits for a processor, in microseconds: the longest of a few rests. At most 100 ms.
-fn lateness() -> u32 {
-    const REST: Duration = Duration::from_millis(1);
-    let rests = (0..8).map(|_| {
-        let before = Instant::now();
-        std::thread::sleep(REST);
-        before.elapsed().saturating_sub(REST)
-    });
-    rests.max().map_or(0, |late| late.as_micros().min(100_000) as u32)
-}
-
-/// How long MPI_Finalize may take when all ranks are in it.
-const END: Duration = Duration::from_secs(3);
-
-/// MPI_Finalize in a thread of its own, so that it cannot keep the process from its end.
-fn finalise_in_time() {
-    let (tell, told) = std::sync::mpsc::channel();
-    let body = move || {
-        // SAFETY: MPI runs; `ending`, which it calls first, keeps all other threads of lava out.
-        unsafe { MPI_Finalize() };
-        let _ = tell.send(());
-    };
-    if std::thread::Builder::new().name("lava-mpi-end".into()).spawn(body).is_ok() {
-        let _ = told.recv_timeout(END);
-    }
-}
-
-/// All ranks come here at their end, and leave with the largest number that one brought. None: it failed, or a rank is
-/// dead.
-fn meet_all(mine: u32) -> Option<u32> {
-    // MPI may use them for longer than this call, if it fails.
-    let numbers = Box::leak(Box::new([mine, 0]));
-    let (from, into) = numbers.split_at_mut(1);
-    let (mut request, mut complete) = (constants::no_request(), 0);
-    // SAFETY: MPI runs, and this plug-in's MPI is used by nobody else; the numbers live for ever.
-    let mut returned = unsafe {
-        MPI_Iallreduce(
-            from.as_ptr().cast(),
-            into.as_mut_ptr().cast(),
-            1,
-            constants::numbers(),
-            constants::largest(),
-            constants::world(),
-            &raw mut request,
-        )
-    };
-    while returned == MPI_SUCCESS as c_int && complete == 0 && !is_abandoned() {
-        // SAFETY: a request of MPI's; the result is valid for writing.
-        returned = unsafe { MPI_Test(&raw mut request, &raw mut complete, constants::no_status()) };
-        if complete == 0 {
-            std::thread::sleep(Duration::from_micros(50));
-        }
-    }
-    (complete != 0).then(|| into[0])
 }
 
 /// Makes MPI call [`ending`] at the beginning of MPI_Finalize, while messages still work: the standard promises it for
@@ -280,7 +194,7 @@ unsafe extern "C" fn no_copy(
 }
 
 unsafe extern "C" fn ending(_: MPI_Comm, _: c_int, _: *mut c_void, _: *mut c_void) -> c_int {
-    ENDING.store(true, Ordering::Release);
+    begin_end();
     port::close_active();
     MPI_SUCCESS as c_int
 }
