@@ -81,28 +81,49 @@ fn the_code_for_opengl_compiles() {
     check("opengl.c");
 }
 
-#[test]
-fn vulkan_imports_what_lava_exports() {
-    if !Compiler::SYSTEM.is_present() || !has_header("vulkan/vulkan.h") {
-        return skip("no C compiler or no headers of Vulkan: install gcc and libvulkan-dev");
+/// Builds and runs the program of an interface that imports a buffer of lava's; it compares all bytes in both directions.
+fn import(name: &str, headers: &[&str], libraries: &[&str], packages: &str) {
+    if !Compiler::SYSTEM.is_present() || !headers.iter().all(|header| has_header(header)) {
+        return skip(&format!("no C compiler, or no headers: install gcc and {packages}"));
     }
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let program = directory.path().join("vulkan_program");
+    let program = directory.path().join(name);
     let mut build = compiler();
-    build.arg(file("vulkan_program.c")).arg("-o").arg(&program).arg("-L").arg(&library().directory);
-    let output = build.args(["-llava", "-lvulkan"]).output().expect("cc runs");
-    assert_success(&output, "vulkan_program.c");
+    build.arg(file(&format!("{name}_program.c"))).arg("-o").arg(&program);
+    build.arg("-L").arg(&library().directory).arg("-llava").args(libraries);
+    assert_success(&build.output().expect("cc runs"), &format!("{name}_program.c"));
     let run = Command::new(&program)
         .env("LD_LIBRARY_PATH", &library().directory)
         .env("VK_INSTANCE_LAYERS", "VK_LAYER_KHRONOS_validation")
-        .output();
-    let run = run.expect("the program starts");
+        .output()
+        .expect("the program starts");
     if run.status.code() == Some(77) {
-        return skip(&format!("no Vulkan device: {}", String::from_utf8_lossy(&run.stderr)));
+        return skip(&String::from_utf8_lossy(&run.stderr));
     }
-    assert_success(&run, "vulkan_program");
+    assert_success(&run, name);
     let said = String::from_utf8_lossy(&run.stdout);
     assert!(!said.contains("VUID") && !said.contains("Validation"), "{said}");
+}
+
+#[test]
+fn vulkan_imports_what_lava_exports() {
+    import("vulkan", &["vulkan/vulkan.h"], &["-lvulkan"], "libvulkan-dev");
+}
+
+#[test]
+fn cuda_imports_what_lava_exports() {
+    import("cuda", &["cuda.h"], &["-lcuda"], "CUDA's toolkit");
+}
+
+#[test]
+fn opencl_imports_what_lava_exports() {
+    import("opencl", &["CL/cl_ext.h"], &["-lOpenCL"], "ocl-icd-opencl-dev");
+}
+
+#[test]
+fn opengl_imports_what_lava_exports() {
+    let headers = ["GL/glext.h", "EGL/eglext.h"];
+    import("opengl", &headers, &["-lEGL", "-lOpenGL"], "libegl-dev and libopengl-dev");
 }
 
 #[test]

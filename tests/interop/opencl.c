@@ -5,13 +5,11 @@
 #include <string.h>
 
 /* Whether this device has the handle's memory. Needs cl_khr_device_uuid, cl_khr_external_memory and
- * cl_khr_external_memory_opaque_fd. */
+ * cl_khr_external_memory_opaque_fd. The driver's UUID says nothing: NVIDIA's OpenCL gives the device's for it. */
 int is_device_of(cl_device_id candidate, const lava_buffer_handle *handle) {
-    cl_uchar device[CL_UUID_SIZE_KHR], driver[CL_UUID_SIZE_KHR];
+    cl_uchar device[CL_UUID_SIZE_KHR];
     return clGetDeviceInfo(candidate, CL_DEVICE_UUID_KHR, sizeof device, device, NULL) == CL_SUCCESS &&
-           clGetDeviceInfo(candidate, CL_DRIVER_UUID_KHR, sizeof driver, driver, NULL) == CL_SUCCESS &&
-           memcmp(device, handle->device_uuid, sizeof device) == 0 &&
-           memcmp(driver, handle->driver_uuid, sizeof driver) == 0;
+           memcmp(device, handle->device_uuid, sizeof device) == 0;
 }
 
 /* Imports what lava_buffer_export gave. On success OpenCL owns handle->fd. The payload is at handle->offset: a part of

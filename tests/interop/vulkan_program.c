@@ -1,21 +1,7 @@
 /* Two Vulkan devices on one GPU: lava's, which makes and exports a buffer, and this program's own, which imports it by
- * vulkan.c. What one writes the other reads. Ends with 77 where there is no Vulkan device. */
+ * vulkan.c. What one writes the other reads. */
 #include "vulkan.c"
-
-#include <stdio.h>
-#include <stdlib.h>
-
-#define SIZE (1 << 20)
-#define SKIPPED 77
-
-static lava_error error = LAVA_ERROR_INIT;
-
-static void lava_ok(lava_status status, const char *what) {
-    if (status == LAVA_OK) return;
-    fprintf(stderr, "%s: %s (%s)\n", what, error.message, lava_status_name(status));
-    exit(status == LAVA_ERROR_REQUIREMENT || status == LAVA_ERROR_UNSUPPORTED || status == LAVA_ERROR_DEVICE ? SKIPPED
-                                                                                                              : 1);
-}
+#include "program.h"
 
 static void vulkan_ok(VkResult result, const char *what) {
     if (result == VK_SUCCESS) return;
@@ -135,44 +121,19 @@ static void copy(VkBuffer from, VkDeviceSize at, VkBuffer to, VkDeviceSize to_at
     vkFreeCommandBuffers(device, pool, 1, &commands);
 }
 
-static unsigned char pattern(size_t at, unsigned seed) {
-    return (unsigned char)((at * 2654435761u + seed) >> 13);
-}
-
 int main(void) {
-    static unsigned char bytes[SIZE];
-    lava_context_options options = LAVA_CONTEXT_OPTIONS_INIT;
-    options.vulkan_devices = LAVA_VULKAN_ALL;
-    lava_context *context;
-    lava_ok(lava_context_create(&options, &context, &error), "context");
-    lava_buffer_options wanted = LAVA_BUFFER_OPTIONS_INIT;
-    wanted.memory = LAVA_MEMORY_DEVICE;
-    wanted.size = SIZE;
-    wanted.flags = LAVA_BUFFER_SHAREABLE | LAVA_BUFFER_WRITABLE_BY_IMPORTERS | LAVA_BUFFER_REQUIRE;
-    lava_buffer *buffer;
-    lava_ok(lava_buffer_allocate(context, &wanted, &buffer, &error), "device buffer");
-    for (size_t i = 0; i < SIZE; i++) bytes[i] = pattern(i, 1);
-    lava_ok(lava_buffer_write(buffer, 0, bytes, SIZE, &error), "write");
     lava_buffer_handle handle = LAVA_BUFFER_HANDLE_INIT;
-    lava_ok(lava_buffer_export(buffer, &handle, &error), "export");
-
+    make_buffer(&handle);
     VkBuffer imported, host;
     VkDeviceMemory memory, host_memory;
     open_device(&handle);
     vulkan_ok(import_buffer(device, &handle, &imported, &memory), "import_buffer");
     unsigned char *seen = host_buffer(&host, &host_memory);
     copy(imported, handle.offset, host, 0, imported);
-    int wrong = 0;
-    for (size_t i = 0; i < SIZE; i++) wrong += seen[i] != pattern(i, 1);
-    printf("%d of %d bytes differ in the program's device\n", wrong, SIZE);
+    int wrong = differ(seen, 1, "the program's device");
 
-    for (size_t i = 0; i < SIZE; i++) seen[i] = pattern(i, 2);
+    fill(seen, 2);
     copy(host, 0, imported, handle.offset, imported);
-    lava_ok(lava_buffer_read(buffer, 0, bytes, SIZE, &error), "read");
-    int also = 0;
-    for (size_t i = 0; i < SIZE; i++) also += bytes[i] != pattern(i, 2);
-    printf("%d of %d bytes differ in lava\n", also, SIZE);
-
     vkDestroyCommandPool(device, pool, NULL);
     vkDestroyBuffer(device, host, NULL);
     vkFreeMemory(device, host_memory, NULL);
@@ -180,7 +141,5 @@ int main(void) {
     vkFreeMemory(device, memory, NULL);
     vkDestroyDevice(device, NULL);
     vkDestroyInstance(instance, NULL);
-    lava_buffer_destroy(buffer);
-    lava_context_destroy(context);
-    return wrong || also;
+    return wrong || check_and_destroy();
 }
