@@ -20,12 +20,12 @@ int main(void) {
     CUdeviceptr payload;
     cuda_ok(import_buffer(&handle, &memory, &payload), "import_buffer");
 
-    cuda_ok(cuMemcpyDtoH(bytes, payload, SIZE), "cuMemcpyDtoH");
-    int wrong = differ(bytes, 1, "CUDA");
-    fill(bytes, 2);
-    cuda_ok(cuMemcpyHtoD(payload, bytes, SIZE), "cuMemcpyHtoD");
+    cuda_ok(cuMemcpyDtoH(content, payload, SIZE), "cuMemcpyDtoH");
+    int wrong = differ(content, 1, "CUDA");
+    fill(content, 2);
+    cuda_ok(cuMemcpyHtoD(payload, content, SIZE), "cuMemcpyHtoD");
     cuda_ok(cuCtxSynchronize(), "cuCtxSynchronize");
-    memset(bytes, 0, SIZE);
+    memset(content, 0, SIZE);
     wrong |= check_and_destroy();
     cuda_ok(cuMemFree(payload - handle.offset), "cuMemFree");
     cuda_ok(cuDestroyExternalMemory(memory), "cuDestroyExternalMemory");

@@ -48,21 +48,20 @@ int main(void) {
     cl_ok(result, "clCreateContext");
     cl_command_queue queue = clCreateCommandQueueWithProperties(opened, device, NULL, &result);
     cl_ok(result, "clCreateCommandQueueWithProperties");
-    turn_function acquire =
-        (turn_function)clGetExtensionFunctionAddressForPlatform(platform, "clEnqueueAcquireExternalMemObjectsKHR");
-    turn_function release =
-        (turn_function)clGetExtensionFunctionAddressForPlatform(platform, "clEnqueueReleaseExternalMemObjectsKHR");
+    turn_function acquire, release;
+    *(void **)&acquire = clGetExtensionFunctionAddressForPlatform(platform, "clEnqueueAcquireExternalMemObjectsKHR");
+    *(void **)&release = clGetExtensionFunctionAddressForPlatform(platform, "clEnqueueReleaseExternalMemObjectsKHR");
     cl_mem imported = import_buffer(opened, &handle, &result);
     cl_ok(result, "import_buffer");
 
     cl_ok(acquire(queue, 1, &imported, 0, NULL, NULL), "acquire");
-    cl_ok(clEnqueueReadBuffer(queue, imported, CL_TRUE, handle.offset, SIZE, bytes, 0, NULL, NULL), "read");
-    int wrong = differ(bytes, 1, "OpenCL");
-    fill(bytes, 2);
-    cl_ok(clEnqueueWriteBuffer(queue, imported, CL_TRUE, handle.offset, SIZE, bytes, 0, NULL, NULL), "write");
+    cl_ok(clEnqueueReadBuffer(queue, imported, CL_TRUE, handle.offset, SIZE, content, 0, NULL, NULL), "read");
+    int wrong = differ(content, 1, "OpenCL");
+    fill(content, 2);
+    cl_ok(clEnqueueWriteBuffer(queue, imported, CL_TRUE, handle.offset, SIZE, content, 0, NULL, NULL), "write");
     cl_ok(release(queue, 1, &imported, 0, NULL, NULL), "release");
     cl_ok(clFinish(queue), "clFinish");
-    memset(bytes, 0, SIZE);
+    memset(content, 0, SIZE);
     wrong |= check_and_destroy();
     clReleaseMemObject(imported);
     clReleaseCommandQueue(queue);

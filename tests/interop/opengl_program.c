@@ -58,18 +58,18 @@ int main(void) {
     GLuint memory = 0, imported = import_buffer(&handle, &memory);
     /* Mesa's llvmpipe claims the extension. */
     if (glGetError() != GL_NO_ERROR) skip("OpenGL refuses lava's memory");
-    glGetNamedBufferSubData(imported, 0, SIZE, bytes);
-    int wrong = differ(bytes, 1, "OpenGL");
+    glGetNamedBufferSubData(imported, 0, SIZE, content);
+    int wrong = differ(content, 1, "OpenGL");
 
-    fill(bytes, 2);
+    fill(content, 2);
     GLuint own;
     glCreateBuffers(1, &own);
-    glNamedBufferStorage(own, SIZE, bytes, 0);
+    glNamedBufferStorage(own, SIZE, content, 0);
     glCopyNamedBufferSubData(own, imported, 0, 0, SIZE);
     glFinish();
     glDeleteBuffers(1, &own);
     if (glGetError() != GL_NO_ERROR) wrong = 1, fprintf(stderr, "OpenGL has an error\n");
-    memset(bytes, 0, SIZE);
+    memset(content, 0, SIZE);
     wrong |= check_and_destroy();
     glDeleteBuffers(1, &imported);
     glDeleteMemoryObjectsEXT(1, &memory);

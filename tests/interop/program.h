@@ -10,9 +10,9 @@
 #define SKIPPED 77
 
 static lava_error error = LAVA_ERROR_INIT;
-static lava_context *context;
-static lava_buffer *buffer;
-static unsigned char bytes[SIZE];
+static lava_context *owner;
+static lava_buffer *exported;
+static unsigned char content[SIZE];
 
 static void lava_ok(lava_status status, const char *what) {
     if (status == LAVA_OK) return;
@@ -47,23 +47,23 @@ static int differ(const unsigned char *found, unsigned seed, const char *where) 
 static void make_buffer(lava_buffer_handle *handle) {
     lava_context_options options = LAVA_CONTEXT_OPTIONS_INIT;
     options.vulkan_devices = LAVA_VULKAN_ALL;
-    lava_ok(lava_context_create(&options, &context, &error), "context");
+    lava_ok(lava_context_create(&options, &owner, &error), "context");
     lava_buffer_options wanted = LAVA_BUFFER_OPTIONS_INIT;
     wanted.memory = LAVA_MEMORY_DEVICE;
     wanted.size = SIZE;
     wanted.flags = LAVA_BUFFER_SHAREABLE | LAVA_BUFFER_WRITABLE_BY_IMPORTERS | LAVA_BUFFER_REQUIRE;
-    lava_ok(lava_buffer_allocate(context, &wanted, &buffer, &error), "device buffer");
-    fill(bytes, 1);
-    lava_ok(lava_buffer_write(buffer, 0, bytes, SIZE, &error), "write");
-    lava_ok(lava_buffer_export(buffer, handle, &error), "export");
-    memset(bytes, 0, SIZE);
+    lava_ok(lava_buffer_allocate(owner, &wanted, &exported, &error), "device buffer");
+    fill(content, 1);
+    lava_ok(lava_buffer_write(exported, 0, content, SIZE, &error), "write");
+    lava_ok(lava_buffer_export(exported, handle, &error), "export");
+    memset(content, 0, SIZE);
 }
 
 /* The other side has written the bytes of seed 2. */
 static int check_and_destroy(void) {
-    lava_ok(lava_buffer_read(buffer, 0, bytes, SIZE, &error), "read");
-    int wrong = differ(bytes, 2, "lava");
-    lava_buffer_destroy(buffer);
-    lava_context_destroy(context);
+    lava_ok(lava_buffer_read(exported, 0, content, SIZE, &error), "read");
+    int wrong = differ(content, 2, "lava");
+    lava_buffer_destroy(exported);
+    lava_context_destroy(owner);
     return wrong;
 }
