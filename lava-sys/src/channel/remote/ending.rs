@@ -4,7 +4,8 @@ use std::any::Any;
 use std::sync::Mutex;
 
 use super::super::service::lock;
-use super::engine::{Engine, Wanted};
+use super::engine::Engine;
+use super::round::Wanted;
 use super::sender::Sender;
 use crate::os::clock::{Deadline, now_ns};
 use crate::wire::remote::kind;

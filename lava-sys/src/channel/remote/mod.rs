@@ -6,7 +6,7 @@
 //!
 //! * [`progress`]: what a context has of it: the lock, and who makes progress. [`thread`]: progress when nobody else does.
 //! * [`engine`]: all remote connections of a context, and MPI's port. [`sender`] and [`receiver`] are one of them each.
-//! * [`ending`]: how they end. [`letters`]: what engines tell each other.
+//! * [`round`]: what it does each time. [`ending`]: how they end. [`letters`]: what engines tell each other.
 //! * [`offering`] and [`seeking`]: the two sides of the handshake. [`peers`]: who is alive.
 
 mod ending;
@@ -16,6 +16,7 @@ mod offering;
 mod peers;
 pub mod progress;
 mod receiver;
+mod round;
 pub mod seeking;
 mod sender;
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::thread::{JoinHandle, ThreadId};
 use super::super::service::lock;
 use super::super::shared::ChannelShared;
 use super::engine::Engine;
-pub use super::engine::Wanted;
+pub use super::round::Wanted;
 use super::thread;
 use crate::error::{Error, Result};
 use crate::log::Log;

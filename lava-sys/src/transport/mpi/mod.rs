@@ -1,5 +1,6 @@
 //! Other hosts by MPI. liblava never links MPI: a plug-in (`lava-sys/mpi`) does, and is loaded when a job is joined.
 
+mod accepting;
 pub mod incoming;
 pub mod job;
 mod launcher;
