@@ -286,14 +286,14 @@ static void memory(size_t size, int count) {
 static int is_wanted(const char *only, const char *what) { return !only || !strcmp(only, what); }
 
 static void measure(const char *only) {
-    int many = rounds ? rounds : 101, few = rounds ? rounds : 15;
+    int many = rounds ? rounds : 301, few = rounds ? rounds : 15;
     if (is_wanted(only, "latency")) {
-        latency(8, 300, many);
-        latency(1024, 300, many);
-        latency(65536, 50, many);
+        latency(8, 50, many);
+        latency(1024, 50, many);
+        latency(65536, 20, many);
     }
     if (is_wanted(only, "stream")) {
-        bandwidth(64, 64 * 50, WINDOW, many);
+        bandwidth(64, 64 * 20, WINDOW, many);
         bandwidth(1 << 20, 128, WINDOW, few);
         bandwidth(16 << 20, 8, 4, few);
     }

@@ -23,7 +23,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::sync::{AtomicU32, AtomicU64};
 
 /// Version of everything in this file. Both ends must have the same.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 /// First word of every message: "lava".
 pub const MAGIC: u32 = 0x6176_616c;
 /// Bytes of the text fields of messages.

@@ -91,13 +91,11 @@ impl Engine {
     }
 
     fn round(&mut self, called: bool, wanted: Wanted) -> Result<bool> {
-        if called {
-            self.pump()?;
-        }
+        let mut busy = called && self.pump(true)?;
         self.rounds = self.rounds.wrapping_add(1);
         let all = wanted == Wanted::All || self.rounds.is_multiple_of(FEW);
         let letters = all || wanted == Wanted::Room || self.receivers.is_empty();
-        let mut busy = self.test(letters, all)?;
+        busy |= self.test(letters, all)?;
         for _ in 0..if letters { 0 } else { LOOKS } {
             // The same requests again, before everything else that a round has to do.
             if busy {
@@ -106,12 +104,12 @@ impl Engine {
             busy = self.test_requests()?;
         }
         let came = self.take_frames()?;
-        if came && wanted == Wanted::Frames && !all {
+        if came && wanted == Wanted::Frames && !self.rounds.is_multiple_of(ROUNDS) {
             // Whoever waits has its frame: the rest is for a moment in which there is nothing to do.
             self.settle(None, true)?;
             return Ok(true);
         }
-        busy |= came | self.read_letters()? | self.pump()?;
+        busy |= came | self.read_letters()? | self.pump(false)?;
         let now = (wanted == Wanted::All || self.rounds.is_multiple_of(ROUNDS)).then(now_ns);
         busy |= self.settle(now, false)?;
         if let Some(now) = now
@@ -123,11 +121,11 @@ impl Engine {
         Ok(busy)
     }
 
-    /// Sends what producers have published. True if something was sent.
-    fn pump(&mut self) -> Result<bool> {
+    /// Sends what producers have published. `called`: one of them called and was not heard. True if something was sent.
+    fn pump(&mut self, called: bool) -> Result<bool> {
         let mut busy = false;
         for sender in self.senders.iter_mut().filter(|one| !one.detached) {
-            busy |= sender.outgoing.pump(&mut *self.port)?;
+            busy |= sender.outgoing.pump(&mut *self.port, called)?;
         }
         Ok(busy)
     }

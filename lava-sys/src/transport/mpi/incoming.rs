@@ -334,7 +334,9 @@ impl Incoming {
         let much = self.asked
             || taken * 2 >= queue
             || granted * 2 >= u64::from(self.parts.slots).min(self.window() as u64)
-            || released * 2 >= capacity
+            || released * 4 >= capacity * 3
+            // Most of its slots are taken: it may have to wait.
+            || (self.taken_slots * 4 >= capacity * 3 && released * 4 >= capacity)
             || released * self.parts.stride >= MUCH
             || (self.parts.hurry && taken > 0);
         if !much {

@@ -143,13 +143,13 @@ impl Outgoing {
         Ok(sent)
     }
 
-    /// Sends what can be sent, when there is time. True if something was.
-    pub fn pump(&mut self, port: &mut dyn Port) -> Result<bool> {
+    /// Sends what can be sent, when there is time. True if something was. `called`: the producer has called meanwhile.
+    pub fn pump(&mut self, port: &mut dyn Port, called: bool) -> Result<bool> {
         let sent = self.send_all(port)?;
         if !sent && self.asked <= self.arrived {
             self.burst = 0;
         }
-        if sent || !self.armed {
+        if sent || called || !self.armed {
             self.arm();
         }
         Ok(sent)
