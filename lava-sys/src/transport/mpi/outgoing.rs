@@ -266,7 +266,7 @@ impl Outgoing {
     /// Sends the open part of the ring.
     fn send_small(&mut self, used: usize, port: &mut dyn Port) -> Result<()> {
         let (at, start) = self.ring.take();
-        // SAFETY: the place is this message's alone until its request is complete: see `collect`.
+        // SAFETY: the place is this message's alone until its request is complete: see `completed`.
         match unsafe { port.send(start.as_ptr(), used, self.parts.peer, self.parts.tag) }? {
             Some(request) => self.sends.push_back((request, Some(at))),
             None => self.ring.give_back(at),
