@@ -45,8 +45,8 @@ network() {
 }
 
 kept=()
-openmpi=(timeout -s KILL 300 mpirun.openmpi -n 2 --bind-to none --oversubscribe --mca pml ob1)
-mpich=(timeout -s KILL 300 mpirun.mpich -n 2)
+openmpi=(timeout -s KILL 240 mpirun.openmpi -n 2 --bind-to none --oversubscribe --mca pml ob1)
+mpich=(timeout -s KILL 240 mpirun.mpich -n 2)
 apart=$("$hosts" can) && "$hosts" up "$id"
 for kind in "${kinds[@]}"; do
     program=("$work/compare_$kind" "$@")
@@ -58,7 +58,7 @@ for kind in "${kinds[@]}"; do
         network mpich tcp env UCX_TLS=tcp,self UCX_NET_DEVICES=lo "${mpich[@]}" "${program[@]}"
     fi
     if [ -z "$apart" ]; then
-        network "$kind" two-hosts timeout -s KILL 300 "$hosts" mpirun "$id" "$kind" 1 "${program[@]}"
+        network "$kind" two-hosts timeout -s KILL 240 "$hosts" mpirun "$id" "$kind" 1 "${program[@]}"
     else
         echo "$kind, two hosts: skipped: $apart"
     fi
