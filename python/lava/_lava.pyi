@@ -1,10 +1,9 @@
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self, SupportsIndex, final, type_check_only
 
 from typing_extensions import Buffer as _Exporter
-from typing_extensions import disjoint_base
 
 __all__ = [
     "Buffer",
@@ -158,9 +157,12 @@ class Producer:
         self, kind: type[BaseException] | None = None, error: BaseException | None = None, trace: TracebackType | None = None, /
     ) -> None: ...
 
-@disjoint_base
+@final
 class Consumer:
-    """What `lava.Consumer` has without an event loop.
+    """The reading end of a channel. It gets every frame that is sent after it was opened.
+
+    Iterating waits for each frame and ends when the producer ends the channel; `async for` does so in the running event
+    loop. Threads may share a consumer: each frame goes to one of them.
 
     `timeout`: seconds to wait for the producer to come, ten by default. `require`: the transports that will do, or
     `zero-copy`; `max_copies`: most copies on the way. `memory`: `device` for frames on a GPU (of UUID `device`), `host` for
@@ -192,8 +194,11 @@ class Consumer:
     def fileno(self) -> int:
         """A descriptor for select, poll or an event loop: readable when a frame may be there or the channel has ended.
         Then call `try_receive` until it gives None. Never read from it or close it."""
-    def _fetch(self) -> bool: ...
-    def _poll(self) -> Frame | None: ...
+    def receive_async(self) -> Coroutine[Any, Any, Frame]:
+        """The next frame, waiting for it in the running event loop. Cancelling it loses no frame."""
+    def __aiter__(self) -> Self: ...
+    def __anext__(self) -> Coroutine[Any, Any, Frame]: ...
+    def _wake(self) -> None: ...
     def describe(self) -> dict[str, Any]:
         """The connection: transport, copies, reason, evidence, rejections, counters."""
     def close(self) -> None: ...
@@ -295,6 +300,7 @@ class Frame:
     def __dlpack_device__(self) -> tuple[int, int]: ...
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]: ...
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any: ...
 
 @final
 class Buffer:
@@ -374,6 +380,7 @@ class Buffer:
     def __dlpack_device__(self) -> tuple[int, int]: ...
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]: ...
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any: ...
 
 @final
 class Location:

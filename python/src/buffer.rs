@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use lava::{BufferHandle, BufferInfo, BufferOptions, BufferRecipe, Tensor};
 use parking_lot::{Mutex, RwLock};
-use pyo3::exceptions::{PyAttributeError, PyBufferError};
+use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple, PyType};
@@ -16,9 +16,9 @@ use crate::dlpack;
 use crate::element;
 use crate::failure::{Failure, OrRaise};
 use crate::fork::Birth;
-use crate::interface;
 use crate::location::Location;
 use crate::payload::{Memory, Payload, Place, Shown};
+use crate::protocol::{self, Show};
 use crate::tensor::{Array, Layout};
 use crate::view;
 
@@ -67,8 +67,10 @@ impl Buffer {
     fn array(&self) -> Array {
         Array::new(self.tensor(), self.layout.bytes)
     }
+}
 
-    pub(crate) fn shown(&self) -> PyResult<Shown> {
+impl Show for Buffer {
+    fn shown(&self) -> PyResult<Shown> {
         let buffer = self.handle()?;
         let start = buffer.read().as_ptr();
         let place = match start.is_null() {
@@ -88,6 +90,12 @@ impl Buffer {
             }
         };
         let payload = Payload::new(Memory::Buffer(buffer));
+        Ok(Shown { payload, place, read_only: self.info.read_only, array: self.array() })
+    }
+
+    fn unseen(&self) -> PyResult<Shown> {
+        let place = Place::Cuda { pointer: 0, ordinal: 0, context: 0 };
+        let payload = Payload::new(Memory::Buffer(self.handle()?));
         Ok(Shown { payload, place, read_only: self.info.read_only, array: self.array() })
     }
 }
@@ -319,11 +327,8 @@ impl Buffer {
         view: *mut ffi::Py_buffer,
         flags: c_int,
     ) -> PyResult<()> {
-        // SAFETY: the interpreter gives a valid view. A failure must leave NULL there.
-        unsafe { (*view).obj = std::ptr::null_mut() };
-        let shown = slf.get().shown()?;
-        // SAFETY: as above.
-        unsafe { view::fill(slf.into_any(), view, flags, shown) }
+        // SAFETY: the interpreter gives a valid view.
+        unsafe { protocol::get_buffer(slf.as_any(), slf.get(), view, flags) }
     }
 
     unsafe fn __releasebuffer__(&self, view: *mut ffi::Py_buffer) {
@@ -341,32 +346,25 @@ impl Buffer {
         copy: Option<bool>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let request = dlpack::Request { stream, max_version, device: dl_device, copy };
-        let shown = match self.shown() {
-            // A GPU's memory that CUDA cannot see can be copied all the same.
-            Err(error)
-                if dl_device == Some((1, 0))
-                    && copy != Some(false)
-                    && error.is_instance_of::<PyBufferError>(py) =>
-            {
-                let place = Place::Cuda { pointer: 0, ordinal: 0, context: 0 };
-                let payload = Payload::new(Memory::Buffer(self.handle()?));
-                Shown { payload, place, read_only: self.info.read_only, array: self.array() }
-            }
-            result => result?,
-        };
-        dlpack::export(py, shown, &request)
+        protocol::dlpack(py, self, &request)
     }
 
-    fn __dlpack_device__(&self) -> PyResult<(i32, i32)> {
-        Ok(dlpack::device(self.shown()?.place))
+    fn __dlpack_device__(&self, py: Python<'_>) -> PyResult<(i32, i32)> {
+        protocol::dlpack_device(py, self)
     }
 
     #[getter]
     fn __cuda_array_interface__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        match self.shown() {
-            Ok(shown) => interface::export(py, &shown),
-            Err(error) => Err(PyAttributeError::new_err(error.to_string())),
-        }
+        protocol::cuda_interface(py, self)
+    }
+
+    #[pyo3(signature = (dtype=None, copy=None))]
+    fn __array__<'py>(
+        slf: &Bound<'py, Self>,
+        dtype: Option<Bound<'py, PyAny>>,
+        copy: Option<bool>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        protocol::array(slf.as_any(), dtype, copy)
     }
 
     fn __repr__(&self) -> String {

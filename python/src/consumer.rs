@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use lava::{ConsumerOptions, Frames, Memory, Received};
 use lava_sys::LAVA_CLOSED;
+use pyo3::PyTraverseError;
+use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 
 use crate::context::{self, Context};
@@ -15,6 +17,7 @@ use crate::frame::Frame;
 use crate::location::Location;
 use crate::opening;
 use crate::wait::{Deadline, Exclusive};
+use crate::watch::{Receive, Watch};
 
 /// A consumer with the frames that an event loop has taken ahead.
 struct Inlet {
@@ -27,7 +30,7 @@ struct Inlet {
 }
 
 /// An answer: a frame, or the end of the channel.
-enum Next {
+pub(crate) enum Next {
     Frame(lava::Frame),
     Closed,
 }
@@ -48,10 +51,11 @@ impl Inlet {
     }
 }
 
-/// The reading end of a channel, without what needs an event loop: that is in Python.
-#[pyclass(frozen, subclass, weakref, module = "lava._lava")]
+/// The reading end of a channel.
+#[pyclass(frozen, weakref, module = "lava")]
 pub(crate) struct Consumer {
     inlet: Exclusive<Inlet>,
+    pub(crate) watch: Watch,
     name: String,
     /// Receiving may copy to a GPU, which takes its time.
     copies: bool,
@@ -98,6 +102,7 @@ impl Consumer {
                 "consumer",
                 Inlet { consumer, ahead: VecDeque::new(), watched: false, armed: false },
             ),
+            watch: Watch::default(),
             name: name.to_owned(),
             copies: memory == Memory::Device,
             birth: Birth::now(),
@@ -168,7 +173,7 @@ impl Consumer {
     }
 
     /// A descriptor for `select`, `poll` or an event loop.
-    fn fileno(&self, py: Python<'_>) -> PyResult<i32> {
+    pub(crate) fn fileno(&self, py: Python<'_>) -> PyResult<i32> {
         self.birth.check()?;
         self.inlet.use_detached(py, |inlet| {
             inlet.watched = true;
@@ -176,35 +181,22 @@ impl Consumer {
         })
     }
 
-    /// For event loops: as `try_receive`, but does not look again while the descriptor is armed.
-    fn _poll(&self, py: Python<'_>) -> PyResult<Option<Frame>> {
-        let quiet = self.inlet.try_use(|inlet| Ok(inlet.armed && inlet.ahead.is_empty()));
-        match quiet.transpose()? {
-            Some(true) => Ok(None),
-            _ => self.try_receive(py),
-        }
+    /// The next frame, waiting for it in the running event loop. Cancelling it loses no frame.
+    fn receive_async(slf: Py<Self>) -> Receive {
+        Receive::new(slf, false)
     }
 
-    /// For event loops: takes up to two frames ahead, which makes the descriptor quiet if there are no more, and tells
-    /// whether a receive would answer at once.
-    fn _fetch(&self, py: Python<'_>) -> PyResult<bool> {
-        self.birth.check()?;
-        let fetched = self.inlet.try_use(|inlet| {
-            while inlet.ahead.len() < 2 {
-                let received = inlet.consumer.try_receive();
-                inlet.armed = inlet.watched && matches!(received, Ok(Received::Empty));
-                match received {
-                    Ok(Received::Frame(frame)) => inlet.ahead.push_back(frame),
-                    Ok(Received::Empty) => break,
-                    // Told again by the next receive.
-                    Ok(Received::Closed) | Err(_) => return Ok(true),
-                }
-            }
-            Ok(!inlet.ahead.is_empty())
-        });
-        py.check_signals()?;
-        // Another thread is receiving: look again by a receive.
-        Ok(fetched.transpose()?.unwrap_or(true))
+    fn __aiter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __anext__(slf: Py<Self>) -> Receive {
+        Receive::new(slf, true)
+    }
+
+    /// For the event loop: the descriptor is readable.
+    fn _wake(&self, py: Python<'_>) -> PyResult<()> {
+        self.wake(py)
     }
 
     fn describe<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -216,6 +208,7 @@ impl Consumer {
     /// Closes this end. Frames that were received stay valid.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         self.birth.check()?;
+        self.unwatch(py)?;
         let inlet = self.inlet.close(py)?;
         py.detach(|| drop(inlet));
         Ok(())
@@ -228,6 +221,14 @@ impl Consumer {
     #[pyo3(signature = (*_exception))]
     fn __exit__(&self, py: Python<'_>, _exception: &Bound<'_, PyAny>) -> PyResult<()> {
         self.close(py)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.watch.traverse(&visit)
+    }
+
+    fn __clear__(&self) {
+        self.watch.clear();
     }
 
     fn __iter__(slf: Py<Self>) -> Py<Self> {
@@ -272,7 +273,38 @@ impl Consumer {
         deadline.repeat(py, |slice| self.inlet.use_within(slice, |inlet| inlet.next(slice)))
     }
 
-    fn over(&self) -> Failure {
+    /// For event loops: the answer that is there. Does not look again while the descriptor is armed.
+    pub(crate) fn poll(&self, py: Python<'_>) -> PyResult<Option<Next>> {
+        let quiet = self.inlet.try_use(|inlet| Ok(inlet.armed && inlet.ahead.is_empty()));
+        match quiet.transpose()? {
+            Some(true) => Ok(None),
+            _ => self.next(py, Deadline::Now),
+        }
+    }
+
+    /// For event loops: takes up to two frames ahead, which makes the descriptor quiet if there are no more, and tells
+    /// whether a receive would answer at once.
+    pub(crate) fn fetch(&self, py: Python<'_>) -> PyResult<bool> {
+        self.birth.check()?;
+        let fetched = self.inlet.try_use(|inlet| {
+            while inlet.ahead.len() < 2 {
+                let received = inlet.consumer.try_receive();
+                inlet.armed = inlet.watched && matches!(received, Ok(Received::Empty));
+                match received {
+                    Ok(Received::Frame(frame)) => inlet.ahead.push_back(frame),
+                    Ok(Received::Empty) => break,
+                    // Told again by the next receive.
+                    Ok(Received::Closed) | Err(_) => return Ok(true),
+                }
+            }
+            Ok(!inlet.ahead.is_empty())
+        });
+        py.check_signals()?;
+        // Another thread is receiving: look again by a receive.
+        Ok(fetched.transpose()?.unwrap_or(true))
+    }
+
+    pub(crate) fn over(&self) -> Failure {
         Failure::new(
             LAVA_CLOSED,
             format!("channel {}: the producer ended it, and everything is received", self.name),

@@ -3,6 +3,7 @@
 
 use std::ffi::{c_int, c_uint, c_void};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use lava_sys::{LAVA_ERROR_DEVICE, LAVA_ERROR_UNSUPPORTED};
 use libloading::Library;
@@ -68,10 +69,15 @@ driver! {
     record = b"cuEventRecord\0" (Handle, Handle);
     wait_event = b"cuStreamWaitEvent\0" (Handle, Handle, c_uint);
     destroy_event = b"cuEventDestroy_v2\0" (Handle);
+    query = b"cuStreamQuery\0" (Handle);
+    is_capturing = b"cuStreamIsCapturing\0" (Handle, *mut c_int);
+    exchange_capture_mode = b"cuThreadExchangeStreamCaptureMode\0" (*mut c_int);
 }
 
 const ATTRIBUTE_CONTEXT: c_uint = 1;
 const EVENT_WITHOUT_TIME: c_uint = 2;
+const NOT_CAPTURING: c_int = 0;
+const CAPTURE_RELAXED: c_int = 2;
 
 fn driver() -> Result<&'static Driver, Failure> {
     static DRIVER: OnceLock<Result<Driver, String>> = OnceLock::new();
@@ -150,7 +156,7 @@ pub(crate) unsafe fn copy_to_host(
     })
 }
 
-/// One stream that has come no further than all of `streams`; `None`: the CPU has waited for them instead.
+/// One stream that has come no further than all of `streams`; `None`: all are done already, or the CPU has waited for them.
 pub(crate) fn join(context: u64, streams: &[Stream]) -> Result<Option<usize>, Failure> {
     let mut known = Vec::new();
     for stream in streams {
@@ -167,10 +173,35 @@ pub(crate) fn join(context: u64, streams: &[Stream]) -> Result<Option<usize>, Fa
         }
     }
     let Some((&first, others)) = known.split_first() else { return Ok(None) };
+    if within(context, |driver| Ok(known.iter().all(|stream| is_idle(driver, *stream as Handle))))?
+    {
+        return Ok(None);
+    }
     for &other in others {
         within(context, |driver| follow(driver, first as Handle, other as Handle))?;
     }
     Ok(Some(first))
+}
+
+/// Whether all that is in `stream` is done: looking costs less than the GPU's telling, and other processes need not wait on
+/// their GPU for what is done. A stream whose work is being captured is left alone: the query would spoil the graph.
+fn is_idle(driver: &Driver, stream: Handle) -> bool {
+    // Other threads may be capturing, which forbids some calls to this one unless it says that it knows.
+    let mut mode = CAPTURE_RELAXED;
+    // SAFETY: a place for the mode, of this thread; put back below.
+    if unsafe { (driver.exchange_capture_mode)(&mut mode) } != 0 {
+        return false;
+    }
+    let mut state = NOT_CAPTURING;
+    // SAFETY: a stream of the current context, and a place for the answer.
+    let idle = unsafe {
+        (driver.is_capturing)(stream, &mut state) == 0
+            && state == NOT_CAPTURING
+            && (driver.query)(stream) == 0
+    };
+    // SAFETY: as above.
+    unsafe { (driver.exchange_capture_mode)(&mut mode) };
+    idle
 }
 
 /// Makes `stream` wait for what is in `other` now.
@@ -187,6 +218,18 @@ fn follow(driver: &Driver, stream: Handle, other: Handle) -> Result<(), Failure>
     // SAFETY: made above; CUDA keeps it until the wait is over.
     unsafe { (driver.destroy_event)(event) };
     result
+}
+
+/// Lets a stream wait for a received frame's bytes, unless they are there.
+///
+/// # Safety
+/// `stream` must be a stream of the primary context of the frame's GPU, or one of CUDA's constants.
+pub(crate) unsafe fn follow_frame(stream: usize, frame: &lava::Frame) -> Result<(), Failure> {
+    if frame.wait_ready(Duration::ZERO)?.is_done() {
+        return Ok(());
+    }
+    // SAFETY: the caller's promise.
+    Ok(unsafe { frame.wait_cuda(stream as Handle) }?)
 }
 
 /// Gives a frame back when the streams that its views were made for have come as far as they are now. Where that fails, it

@@ -11,7 +11,7 @@ use pyo3::types::{IntoPyDict, PyCapsule, PyDict};
 
 use crate::cuda::{self, Stream};
 use crate::element;
-use crate::failure::{Failure, OrRaise};
+use crate::failure::Failure;
 use crate::payload::{Memory, OwnBytes, Payload, Place, Shown};
 use crate::tensor::{Array, Numbers, compact};
 
@@ -206,7 +206,7 @@ fn order(shown: &Shown, stream: Option<i64>) -> PyResult<()> {
     };
     if let (Stream::Known(number), Some(frame)) = (stream, shown.payload.frame()) {
         // SAFETY: the consumer gave the stream, of the device that it asked about, by the protocol.
-        unsafe { frame.wait_cuda(number as *mut c_void) }.or_raise()?;
+        unsafe { cuda::follow_frame(number, frame)? };
     }
     shown.payload.note(stream);
     Ok(())

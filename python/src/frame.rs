@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use lava::Tensor;
 use parking_lot::Mutex;
-use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
@@ -16,9 +15,11 @@ use crate::dlpack;
 use crate::element;
 use crate::failure::{Failure, OrRaise};
 use crate::fork::Birth;
-use crate::interface;
-use crate::loan::{State, ended, frame_of, loan_place, read_loan, read_only};
+use crate::loan::{
+    State, ended, frame_of, loan_place, read_loan, read_only, show_loan, show_received,
+};
 use crate::payload::{Payload, Place, Shown};
+use crate::protocol::{self, Show};
 use crate::tensor::{Array, dimensions};
 use crate::view::{self, Raw};
 use crate::wait::Deadline;
@@ -314,11 +315,8 @@ impl Frame {
         view: *mut ffi::Py_buffer,
         flags: c_int,
     ) -> PyResult<()> {
-        // SAFETY: the interpreter gives a valid view. A failure must leave NULL there.
-        unsafe { (*view).obj = std::ptr::null_mut() };
-        let shown = slf.get().shown().map_err(|error| as_buffer_error(slf.py(), error))?;
-        // SAFETY: as above.
-        unsafe { view::fill(slf.into_any(), view, flags, shown) }
+        // SAFETY: the interpreter gives a valid view.
+        unsafe { protocol::get_buffer(slf.as_any(), slf.get(), view, flags) }
     }
 
     unsafe fn __releasebuffer__(&self, view: *mut ffi::Py_buffer) {
@@ -336,31 +334,25 @@ impl Frame {
         copy: Option<bool>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let request = dlpack::Request { stream, max_version, device: dl_device, copy };
-        let shown = match self.shown() {
-            // A GPU's memory that CUDA cannot see can be copied all the same.
-            Err(error)
-                if dl_device == Some((1, 0))
-                    && copy != Some(false)
-                    && error.is_instance_of::<PyBufferError>(py) =>
-            {
-                self.unseen().map_err(|_| error)?
-            }
-            result => result.map_err(|error| as_buffer_error(py, error))?,
-        };
-        dlpack::export(py, shown, &request)
+        protocol::dlpack(py, self, &request)
     }
 
     fn __dlpack_device__(&self, py: Python<'_>) -> PyResult<(i32, i32)> {
-        let shown = self.shown().map_err(|error| as_buffer_error(py, error))?;
-        Ok(dlpack::device(shown.place))
+        protocol::dlpack_device(py, self)
     }
 
     #[getter]
     fn __cuda_array_interface__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        match self.shown() {
-            Ok(shown) => interface::export(py, &shown),
-            Err(error) => Err(pyo3::exceptions::PyAttributeError::new_err(error.to_string())),
-        }
+        protocol::cuda_interface(py, self)
+    }
+
+    #[pyo3(signature = (dtype=None, copy=None))]
+    fn __array__<'py>(
+        slf: &Bound<'py, Self>,
+        dtype: Option<Bound<'py, PyAny>>,
+        copy: Option<bool>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        protocol::array(slf.as_any(), dtype, copy)
     }
 
     fn __repr__(&self) -> String {
@@ -398,8 +390,18 @@ impl Frame {
         let nbytes = self.nbytes()? as usize;
         Ok(Err((self.shown()?, nbytes)))
     }
+}
 
-    /// A received frame in memory that nothing here can address, to be copied.
+impl Show for Frame {
+    fn shown(&self) -> PyResult<Shown> {
+        self.birth.check()?;
+        match &mut *self.state.lock() {
+            State::Received(payload) => show_received(payload),
+            State::Loan(loaned) => show_loan(loaned),
+            State::Ended(how) => Err(ended(how)),
+        }
+    }
+
     fn unseen(&self) -> PyResult<Shown> {
         let array = self.array()?;
         match &*self.state.lock() {
@@ -408,18 +410,6 @@ impl Frame {
                 Ok(Shown { payload: payload.clone(), place, read_only: true, array })
             }
             _ => Err(read_only("read")),
-        }
-    }
-}
-
-/// Protocols of arrays fail by `BufferError`.
-fn as_buffer_error(py: Python<'_>, error: PyErr) -> PyErr {
-    match error.is_instance_of::<PyBufferError>(py) {
-        true => error,
-        false => {
-            let raised = PyBufferError::new_err(error.value(py).to_string());
-            raised.set_cause(py, Some(error));
-            raised
         }
     }
 }

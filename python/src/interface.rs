@@ -6,7 +6,6 @@ use pyo3::types::PyDict;
 
 use crate::cuda::{self, Stream};
 use crate::element;
-use crate::failure::OrRaise;
 use crate::payload::{Place, Shown};
 use crate::tensor::{Array, Numbers};
 
@@ -26,7 +25,7 @@ pub(crate) fn export<'py>(py: Python<'py>, shown: &Shown) -> PyResult<Bound<'py,
     };
     if let Some(frame) = shown.payload.frame() {
         // SAFETY: one of CUDA's constants; the user is told of this stream.
-        unsafe { frame.wait_cuda(cuda::LEGACY as *mut _) }.or_raise()?;
+        unsafe { cuda::follow_frame(cuda::LEGACY, frame)? };
     }
     // Which stream the user works in is not told.
     shown.payload.note(Stream::Any);

@@ -2,9 +2,10 @@
 //!
 //! It uses the safe crate `lava`, and so the C ABI only. One class or concept per file:
 //! * [`context`], [`producer`], [`consumer`], [`frame`], [`buffer`], [`location`]: the classes
-//! * [`loan`]: what a frame is, and how a loan is sent; [`payload`]: what views and capsules keep alive; [`view`]: the buffer protocol; [`dlpack`]; [`interface`]: CUDA's
+//! * [`loan`]: what a frame is, and how a loan is sent; [`payload`]: what views and capsules keep alive
+//! * [`protocol`]: how arrays are shown; [`view`]: the buffer protocol; [`dlpack`]; [`interface`]: CUDA's
 //! * [`source`]: what can be sent; [`element`]: data types; [`tensor`]: shapes
-//! * [`wait`], [`opening`], [`interrupt`], [`fork`], [`log`], [`failure`]: manners; [`cuda`]: the driver; [`command`]: `python -m lava`
+//! * [`watch`]: event loops; [`wait`], [`opening`], [`interrupt`], [`fork`], [`log`], [`failure`]: manners; [`cuda`]: the driver; [`command`]: `python -m lava`
 
 mod buffer;
 mod command;
@@ -24,10 +25,12 @@ mod log;
 mod opening;
 mod payload;
 mod producer;
+mod protocol;
 mod source;
 mod tensor;
 mod view;
 mod wait;
+mod watch;
 
 use pyo3::prelude::*;
 

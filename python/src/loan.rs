@@ -51,16 +51,6 @@ impl Frame {
         matches!(&*self.state.lock(), State::Loan(_))
     }
 
-    /// The array, for a view that may outlive this object.
-    pub(crate) fn shown(&self) -> PyResult<Shown> {
-        self.birth.check()?;
-        match &mut *self.state.lock() {
-            State::Received(payload) => show_received(payload),
-            State::Loan(loaned) => show_loan(loaned),
-            State::Ended(how) => Err(ended(how)),
-        }
-    }
-
     /// Sends the loan; with `channel`, only if it is that one's.
     pub(crate) fn publish_to(
         &self,

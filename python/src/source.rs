@@ -1,6 +1,7 @@
 //! What can be sent: any object of the buffer protocol, of DLPack, or with CUDA's array interface.
 
 use lava::DataType;
+use pyo3::exceptions::PyException;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use smallvec::smallvec;
@@ -13,6 +14,7 @@ use crate::failure::Failure;
 use crate::frame::Frame;
 use crate::interface;
 use crate::payload::{Place, Shown};
+use crate::protocol::Show;
 use crate::tensor::{Array, Numbers};
 
 /// Payloads up to this many bytes are copied without giving up the interpreter's lock, which costs as much.
@@ -37,6 +39,48 @@ enum Keep {
 // it was made.
 unsafe impl Sync for Source {}
 
+/// Why an object's protocols gave nothing.
+#[derive(Default)]
+struct Refusals(Vec<(&'static str, PyErr)>);
+
+impl Refusals {
+    /// What a protocol gave; `None`, if it failed and another may be tried.
+    fn hear(
+        &mut self,
+        protocol: &'static str,
+        answer: PyResult<Source>,
+    ) -> PyResult<Option<Source>> {
+        match answer {
+            Ok(source) => Ok(Some(source)),
+            Err(error) => Python::attach(|py| match error.is_instance_of::<PyException>(py) {
+                true => {
+                    self.0.push((protocol, error));
+                    Ok(None)
+                }
+                false => Err(error),
+            }),
+        }
+    }
+
+    /// The error of the first protocol, with those of the others as notes.
+    fn reason(self, object: &Bound<'_, PyAny>) -> PyResult<PyErr> {
+        let py = object.py();
+        let mut refusals = self.0.into_iter();
+        let Some((_, error)) = refusals.next() else {
+            let kind = object.get_type().name()?;
+            return Ok(Failure::argument(format!(
+                "an object of type {kind} cannot be sent; give bytes, an array (buffer protocol, DLPack, \
+                 __cuda_array_interface__), a lava.Buffer or a loan"
+            ))
+            .into());
+        };
+        for (protocol, other) in refusals {
+            error.add_note(py, format!("by {protocol}: {other}"))?;
+        }
+        Ok(error)
+    }
+}
+
 /// A filled `Py_buffer`. Boxed, because the exporter may remember its address.
 struct View(Box<ffi::Py_buffer>);
 
@@ -55,29 +99,40 @@ impl Source {
         if let Ok(buffer) = object.cast::<Buffer>() {
             return Self::own(buffer.get().shown()?);
         }
+        let mut refusals = Refusals::default();
         // SAFETY: a live object.
-        if unsafe { ffi::PyObject_CheckBuffer(object.as_ptr()) } == 1 {
-            return Self::of_buffer(object);
+        if unsafe { ffi::PyObject_CheckBuffer(object.as_ptr()) } == 1
+            && let Some(source) = refusals.hear("the buffer protocol", Self::of_buffer(object))?
+        {
+            return Ok(source);
         }
-        if let Some(dictionary) = object.getattr_opt("__cuda_array_interface__")? {
-            let interface::Foreign { array, pointer, context } = interface::import(&dictionary)?;
-            let place = Place::Cuda { pointer, ordinal: 0, context };
-            return Ok(Self { array, place, _keep: Keep::Object(object.clone().unbind()) });
+        // Before CUDA's interface, which knows fewer types.
+        if object.hasattr("__dlpack__")?
+            && let Some(source) = refusals.hear("__dlpack__", Self::of_dlpack(object))?
+        {
+            return Ok(source);
         }
-        if object.hasattr("__dlpack__")? {
-            let foreign = dlpack::import(object)?;
-            return Ok(Self {
-                array: foreign.array.clone(),
-                place: foreign.place,
-                _keep: Keep::Foreign(foreign),
-            });
+        // An object without it need not be told so.
+        if object.hasattr("__cuda_array_interface__").unwrap_or(true)
+            && let Some(source) =
+                refusals.hear("__cuda_array_interface__", Self::of_cuda(object))?
+        {
+            return Ok(source);
         }
-        let kind = object.get_type().name()?;
-        Err(Failure::argument(format!(
-            "an object of type {kind} cannot be sent; give bytes, an array (buffer protocol, DLPack, \
-             __cuda_array_interface__), a lava.Buffer or a loan"
-        ))
-        .into())
+        Err(refusals.reason(object)?)
+    }
+
+    fn of_dlpack(object: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let foreign = dlpack::import(object)?;
+        let (array, place) = (foreign.array.clone(), foreign.place);
+        Ok(Self { array, place, _keep: Keep::Foreign(foreign) })
+    }
+
+    fn of_cuda(object: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let dictionary = object.getattr("__cuda_array_interface__")?;
+        let interface::Foreign { array, pointer, context } = interface::import(&dictionary)?;
+        let place = Place::Cuda { pointer, ordinal: 0, context };
+        Ok(Self { array, place, _keep: Keep::Object(object.clone().unbind()) })
     }
 
     fn own(shown: Shown) -> PyResult<Self> {

@@ -6,18 +6,21 @@ use std::sync::Arc;
 use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use smallvec::SmallVec;
 
 use crate::element;
 use crate::payload::{Payload, Shown};
-use crate::tensor::Array;
+use crate::tensor::{Array, Numbers};
 
 /// What a `Py_buffer` refers to; freed when it is released.
 struct Hold {
     _payload: Arc<Payload>,
-    shape: SmallVec<[ffi::Py_ssize_t; 4]>,
-    strides: SmallVec<[ffi::Py_ssize_t; 4]>,
+    shape: Numbers,
+    /// In bytes.
+    strides: Numbers,
 }
+
+// The buffer protocol reads the numbers as they are.
+const _: () = assert!(size_of::<ffi::Py_ssize_t>() == size_of::<i64>());
 
 fn asks(flags: c_int, for_what: c_int) -> bool {
     flags & for_what == for_what
@@ -51,11 +54,12 @@ pub(crate) unsafe fn fill(
     }
     check_order(flags, array)?;
     let (item, bytes) = (element::size(array.element), array.bytes());
-    let hold = Box::new(Hold {
-        shape: array.shape.iter().map(|size| *size as isize).collect(),
-        strides: array.strides.iter().map(|step| *step as isize * item as isize).collect(),
-        _payload: shown.payload.clone(),
-    });
+    let (read_only, payload) = (shown.read_only, shown.payload);
+    let Array { shape, mut strides, .. } = shown.array;
+    for step in &mut strides {
+        *step *= item as i64;
+    }
+    let hold = Box::new(Hold { _payload: payload, shape, strides });
     let dimensions = asks(flags, ffi::PyBUF_ND);
     let steps = asks(flags, ffi::PyBUF_STRIDES);
     // SAFETY: valid by the caller's promise. What the pointers point to lives in the hold, whose place in memory does not
@@ -63,14 +67,14 @@ pub(crate) unsafe fn fill(
     unsafe {
         (*view).buf = start.cast::<c_void>();
         (*view).len = bytes as isize;
-        (*view).readonly = c_int::from(shown.read_only);
+        (*view).readonly = c_int::from(read_only);
         (*view).itemsize = if dimensions { item as isize } else { 1 };
         (*view).format = format.map_or(std::ptr::null_mut(), |text| text.as_ptr().cast_mut());
         (*view).ndim = if dimensions { hold.shape.len() as c_int } else { 1 };
         (*view).shape =
-            if dimensions { hold.shape.as_ptr().cast_mut() } else { std::ptr::null_mut() };
+            if dimensions { hold.shape.as_ptr().cast_mut().cast() } else { std::ptr::null_mut() };
         (*view).strides =
-            if steps { hold.strides.as_ptr().cast_mut() } else { std::ptr::null_mut() };
+            if steps { hold.strides.as_ptr().cast_mut().cast() } else { std::ptr::null_mut() };
         (*view).suboffsets = std::ptr::null_mut();
         (*view).internal = Box::into_raw(hold).cast();
         (*view).obj = owner.into_ptr();
@@ -92,12 +96,12 @@ fn format_for(shown: &Shown, flags: c_int) -> PyResult<Option<&'static CStr>> {
 
 /// Fails where the requester cannot deal with the order of the elements.
 fn check_order(flags: c_int, array: &Array) -> PyResult<()> {
-    let compact = array.is_compact();
+    let compact = || array.is_compact();
     let column_major = || array.is_column_major();
-    let bad = (asks(flags, ffi::PyBUF_C_CONTIGUOUS) && !compact)
+    let bad = (asks(flags, ffi::PyBUF_C_CONTIGUOUS) && !compact())
         || (asks(flags, ffi::PyBUF_F_CONTIGUOUS) && !column_major())
-        || (asks(flags, ffi::PyBUF_ANY_CONTIGUOUS) && !compact && !column_major())
-        || (!asks(flags, ffi::PyBUF_STRIDES) && !compact);
+        || (asks(flags, ffi::PyBUF_ANY_CONTIGUOUS) && !compact() && !column_major())
+        || (!asks(flags, ffi::PyBUF_STRIDES) && !compact());
     if bad {
         Err(refuse("the array is not contiguous as asked: copy it by numpy.ascontiguousarray"))
     } else {

@@ -360,19 +360,20 @@ def test_cupy_computes_in_place() -> None:
 def benchmarks(memory: str) -> dict[str, Callable[[], object]]:
     """Round trips of a tensor, alone and with a kernel on each side (target untouched: 10 times faster)."""
 
-    def measure(floats: int, touch: bool) -> dict[str, object]:
+    def measure(what: str, *arguments: object) -> dict[str, object]:
         if torch is None or memory == "device":
             needs(torch, "PyTorch")
         import gpu_handoff
 
-        numbers = gpu_handoff.round_trips(memory, floats, touch)
+        numbers = getattr(gpu_handoff, what)(memory, *arguments)
         print(json.dumps(numbers, indent=1), flush=True)
         return numbers
 
     return {
-        "benchmark_256_KiB": lambda: measure(1 << 16, False),
-        "benchmark_64_MiB": lambda: measure(1 << 24, False),
-        "benchmark_256_KiB_touched": lambda: measure(1 << 16, True),
+        "benchmark_steps": lambda: measure("steps", 1 << 16),
+        "benchmark_256_KiB": lambda: measure("round_trips", 1 << 16, False),
+        "benchmark_64_MiB": lambda: measure("round_trips", 1 << 24, False),
+        "benchmark_256_KiB_touched": lambda: measure("round_trips", 1 << 16, True),
     }
 
 

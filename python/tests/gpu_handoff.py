@@ -2,7 +2,8 @@
 
 A tensor of `floats` goes to the peer, which answers by another one of the same size. Untouched: nobody looks at it. Touched:
 each side runs a kernel over all of it, and the answer is checked. torch.multiprocessing shares it by CUDA IPC (in host
-memory by files), as such or while each side keeps one tensor, so that the memory stays mapped.
+memory by files), as such or while each side keeps one tensor, so that the memory stays mapped; but then PyTorch does not
+order the streams, so that each side has to wait for its own before it sends.
 """
 
 import contextlib
@@ -40,11 +41,17 @@ def torch_peer(inbox: object, outbox: object, memory: str, keep: bool, floats: i
     while (tensor := inbox.get()) is not None:
         if touch:
             torch.add(tensor, 1, out=own)
+            finish(memory, keep)
         if keep and not kept:
             kept.append(tensor)
         outbox.put(own)
         del tensor
     kept.clear()
+
+
+def finish(memory: str, keep: bool) -> None:
+    if keep and memory == "device":
+        torch.cuda.current_stream().synchronize()
 
 
 @contextlib.contextmanager
@@ -86,6 +93,7 @@ def by_torch(spawn: object, memory: str, keep: bool, floats: int, touch: bool) -
     def turn(number: int) -> None:
         if touch:
             own.fill_(number)
+            finish(memory, keep)
         inbox.put(own)
         answer = outbox.get()
         if touch:
@@ -124,13 +132,46 @@ def round_trips(memory: str, floats: int, touch: bool) -> dict[str, object]:
                         rounds[key].append(statistics.median(took))
     result: dict[str, object] = {"bytes": 4 * floats, "touched": touch, "memory": memory}
     for name, values in times.items():
-        values.sort()
-        result[name] = {"median_us": values[len(values) // 2], "p99_us": values[len(values) * 99 // 100]}
+        result[name] = summary(values)
     for peer in works:
         for number, name in enumerate(("lava", "lava, spinning")):
             pairs = zip(rounds[peer][ROUNDS * number :], rounds[name])
             result[f"{name}: times faster than {peer}"] = statistics.median(a / b for a, b in pairs)
     return result
+
+
+def steps(memory: str, floats: int, turns: int = 500) -> dict[str, object]:
+    """Microseconds of each step of a hand-off, in one process and one thread."""
+    names = ("loan", "tensor of it", "publish", "receive", "tensor of the frame", "release")
+    times: dict[str, list[float]] = {name: [] for name in names}
+    with lava.Context() as context, lava.Producer(
+        context, "steps", memory=memory, require_memory=True, max_frame_size=4 * floats, capacity=4
+    ) as producer, lava.Consumer(context, "steps", memory=memory, require="zero-copy", timeout=LONG) as consumer:
+        for _ in range(turns):
+            marks = [time.perf_counter()]
+            mark = lambda: marks.append(time.perf_counter())  # noqa: E731
+            loan = producer.loan((floats,), "float32", timeout=LONG)
+            mark()
+            written = torch.from_dlpack(loan)
+            mark()
+            loan.publish()
+            mark()
+            frame = consumer.receive(LONG)
+            mark()
+            read = torch.from_dlpack(frame)
+            mark()
+            frame.release()
+            del read
+            mark()
+            del written
+            for name, begin, end in zip(names, marks, marks[1:]):
+                times[name].append((end - begin) * 1e6)
+    return {name: summary(values[20:]) for name, values in times.items()}
+
+
+def summary(values: list[float]) -> dict[str, float]:
+    values = sorted(values)
+    return {"median_us": values[len(values) // 2], "p99_us": values[len(values) * 99 // 100]}
 
 
 def timed(work: Callable[[int], None], turns: int = 100) -> list[float]:

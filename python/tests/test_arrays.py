@@ -77,6 +77,56 @@ class OnlyDLPack:
         return self.inner.__dlpack_device__()  # type: ignore[attr-defined,no-any-return]
 
 
+class Odd(np.ndarray):
+    """An array that the buffer protocol refuses."""
+
+    interrupts = False
+
+    def __dlpack__(self, **more: object) -> object:
+        if self.interrupts:
+            raise KeyboardInterrupt
+        return np.arange(5).__dlpack__(**more)
+
+
+class OddInterface(OnlyDLPack):
+    @property
+    def __cuda_array_interface__(self) -> dict[str, object]:
+        raise KeyError("no such type")
+
+
+def test_protocols_are_tried_in_turn(pair):
+    both = pair()
+    odd = np.zeros(3, "M8[s]").view(Odd)
+    for sent in (odd, OddInterface(np.arange(5))):
+        assert both.producer.send(sent) == 1
+        assert np.array_equal(np.asarray(both.consumer.receive(LONG)), np.arange(5))
+    with pytest.raises(ValueError, match="buffer") as caught:
+        both.producer.send(np.zeros(3, "M8[s]"))
+    assert any("__dlpack__" in note for note in caught.value.__notes__)
+    odd.interrupts = True
+    with pytest.raises(KeyboardInterrupt):
+        both.producer.send(odd)
+    with pytest.raises(ValueError, match="type dict"):
+        both.producer.send({})
+
+
+def test_numpy_makes_no_array_of_an_object(pair, context):
+    """It hides the errors of the buffer protocol, and would wrap the frame itself."""
+    both = pair()
+    both.producer.send(np.arange(3))
+    frame = both.consumer.receive(LONG)
+    assert np.array_equal(frame.__array__(), np.arange(3))
+    assert frame.__array__("f4").dtype == "f4" and frame.__array__(copy=True).flags.writeable
+    frame.release()
+    with both.producer.loan((3,), "bfloat16"):
+        pass
+    with lava.Buffer(context, 10) as buffer:
+        pass
+    for array, why in ((frame, "released"), (both.consumer.receive(LONG), "bfloat16"), (buffer, "closed")):
+        with pytest.raises(BufferError, match=why):
+            np.asarray(array)
+
+
 @pytest.mark.parametrize("legacy", [False, True])
 def test_arrays_come_in_by_dlpack(pair, legacy):
     both = pair()

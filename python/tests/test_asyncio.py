@@ -80,6 +80,42 @@ def test_cancelling_loses_no_frame(pair):
     run(main())
 
 
+def test_a_task_that_ends_passes_its_turn_on(pair):
+    """It was woken for a frame and is cancelled before it runs: the frame is the next task's."""
+
+    async def main() -> None:
+        both = pair()
+        first, second = (asyncio.create_task(both.consumer.receive_async()) for _ in range(2))
+        await asyncio.sleep(0)
+        both.producer.send(b"1")
+        # What the loop does when the descriptor is readable.
+        both.consumer._wake()
+        first.cancel()
+        assert (await second).tobytes() == b"1"
+        with pytest.raises(asyncio.CancelledError):
+            await first
+
+    run(main())
+
+
+def test_awaiting_is_a_coroutine(pair):
+    async def main() -> None:
+        both = pair()
+        assert asyncio.iscoroutine(both.consumer.receive_async())
+        left = both.consumer.receive_async()
+        left.send(None)
+        left.close()
+        both.producer.send(b"1")
+        assert (await both.consumer.receive_async()).tobytes() == b"1"
+        with pytest.raises(ZeroDivisionError):
+            both.consumer.receive_async().throw(ZeroDivisionError())
+        with pytest.raises(RuntimeError, match="loop"):
+            # Awaited outside of any loop.
+            await asyncio.to_thread(both.consumer.receive_async().send, None)
+
+    run(main())
+
+
 def test_several_tasks_share_a_consumer(pair):
     async def main() -> None:
         both = pair(capacity=16)

@@ -27,8 +27,7 @@ def test_importing_loads_nothing_heavy(child):
         print(*sorted(set(sys.modules) - before))
     """)
     names = set(loaded.finish().split())
-    assert {"lava", "lava._errors", "lava._lava"} <= names
-    assert not names & {"numpy", "torch", "cupy", "asyncio", "logging", "json", "socket"}, names
+    assert {name for name in names if not name.startswith("encodings")} == {"lava", "lava._lava"}
 
 
 def test_only_the_init_symbol_is_exported():
