@@ -225,7 +225,8 @@ fn follow(driver: &Driver, stream: Handle, other: Handle) -> Result<(), Failure>
 /// # Safety
 /// `stream` must be a stream of the primary context of the frame's GPU, or one of CUDA's constants.
 pub(crate) unsafe fn follow_frame(stream: usize, frame: &lava::Frame) -> Result<(), Failure> {
-    if frame.wait_ready(Duration::ZERO)?.is_done() {
+    // A producer that closed counts as lost to a look, but its work goes on, and is signalled in any case.
+    if frame.wait_ready(Duration::ZERO).is_ok_and(|outcome| outcome.is_done()) {
         return Ok(());
     }
     // SAFETY: the caller's promise.
