@@ -22,6 +22,8 @@ const REST: Duration = Duration::from_micros(50);
 /// messages: MPICH 4.0 over UCX's TCP hangs in MPI_Finalize after that.
 const ALL_OUT: Duration = Duration::from_millis(20);
 const ALL_OUT_TIMES: u32 = 20;
+/// How long ranks that have met once, and so are all at their end, may take for each step until they finalise.
+const STEP: Duration = Duration::from_secs(10);
 /// How long MPI_Finalize may take when all ranks are in it.
 const END: Duration = Duration::from_secs(10);
 
@@ -51,13 +53,14 @@ extern "C" fn finalise() {
         }
         std::thread::sleep(Duration::from_millis(1));
     }
-    if meet_all(0).is_none() {
+    // Ranks may be at work for hours yet. As long as it waits, lava's thread finds out which of them are dead.
+    if meet_all(0, None).is_none() {
         return;
     }
     // Before MPI_Finalize, not from within it: see `process::ending`.
     port::close_active();
     if greet_all()
-        && let Some(latest) = meet_all(lateness())
+        && let Some(latest) = meet_all(lateness(), Some(STEP))
     {
         std::thread::sleep(ALL_OUT + ALL_OUT_TIMES * Duration::from_micros(latest.into()));
         finalise_in_time();
@@ -88,9 +91,9 @@ fn finalise_in_time() {
     }
 }
 
-/// All ranks come here at their end, and leave with the largest number that one brought. None: it failed, or a rank is
-/// dead.
-fn meet_all(mine: u32) -> Option<u32> {
+/// All ranks come here at their end, and leave with the largest number that one brought. None: it failed, took longer
+/// than `limit`, or a rank is dead.
+fn meet_all(mine: u32, limit: Option<Duration>) -> Option<u32> {
     // MPI may use them for longer than this call, if it fails.
     let numbers = Box::leak(Box::new([mine, 0]));
     let [from, into] = numbers;
@@ -107,10 +110,11 @@ fn meet_all(mine: u32) -> Option<u32> {
             &raw mut request,
         )
     };
-    (begun == MPI_SUCCESS as c_int && finish(&mut [request])).then_some(*into)
+    (begun == MPI_SUCCESS as c_int && finish(&mut [request], limit)).then_some(*into)
 }
 
-/// Every rank sends a byte to every other one, and has theirs. False: it failed, or a rank is dead.
+/// Every rank sends a byte to every other one, and has theirs. False: it failed, took longer than [`STEP`], or a rank is
+/// dead.
 ///
 /// MPICH 4.0 over UCX's TCP was seen to hang in MPI_Finalize, where a rank closed connections while the others were done
 /// with theirs and looked for messages no more. It did not once every pair of ranks had used its connection in both
@@ -144,15 +148,16 @@ fn greet_all() -> bool {
         }
         requests.extend([received, sent]);
     }
-    finish(&mut requests)
+    finish(&mut requests, Some(STEP))
 }
 
-/// Waits until all are complete. False: MPI failed, or a rank is dead.
-fn finish(requests: &mut [MPI_Request]) -> bool {
+/// Waits until all are complete. False: MPI failed, it took longer than `limit`, or a rank is dead.
+fn finish(requests: &mut [MPI_Request], limit: Option<Duration>) -> bool {
+    let begun = Instant::now();
     for request in requests {
         let mut complete = 0;
         while complete == 0 {
-            if process::is_abandoned() {
+            if process::is_abandoned() || limit.is_some_and(|limit| begun.elapsed() > limit) {
                 return false;
             }
             // SAFETY: a request of MPI's; the result is valid for writing.
