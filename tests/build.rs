@@ -1,13 +1,15 @@
 //! Writes `layout_table.rs`: the size, alignment and every field's offset of each struct of `lava_sys::types`, and the
 //! value of each constant, as the compiler sees them. No struct, field or constant can be forgotten: the list is
-//! read from the sources. And tells the tests the target that they are built for, as `LAVA_TARGET`.
+//! read from the sources. And `recorded_calls.rs`: every function of the C interface that gives a status, to be called in its
+//! place by tests that keep a record of what was called. And tells the tests the target that they are built for, as
+//! `LAVA_TARGET`.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{Fields, Item, ItemConst, ItemStruct};
+use syn::{Fields, FnArg, ForeignItem, ForeignItemFn, Item, ItemConst, ItemStruct, ReturnType};
 
 fn main() {
     println!("cargo::rustc-env=LAVA_TARGET={}", env::var("TARGET").expect("set by cargo"));
@@ -17,10 +19,7 @@ fn main() {
     let (mut structs, mut constants) = (Vec::new(), Vec::new());
     for file in source_files(&directory) {
         println!("cargo::rerun-if-changed={}", file.display());
-        let text = fs::read_to_string(&file).expect("readable source");
-        let parsed =
-            syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-        for item in &parsed.items {
+        for item in &parse(&file).items {
             match item {
                 Item::Struct(item) if is_repr_c(item) => structs.push(struct_entry(item)),
                 Item::Const(item) => constants.push(constant_entry(item)),
@@ -32,8 +31,29 @@ fn main() {
         pub(crate) const STRUCTS: &[Struct] = &[#(#structs),*];
         pub(crate) const CONSTANTS: &[Constant] = &[#(#constants),*];
     };
-    let out = Path::new(&env::var("OUT_DIR").expect("set by cargo")).join("layout_table.rs");
-    fs::write(out, table.to_string()).expect("writable OUT_DIR");
+    write("layout_table.rs", &table);
+    let declarations = directory.join("../decl.rs");
+    println!("cargo::rerun-if-changed={}", declarations.display());
+    let declared = parse(&declarations);
+    let functions = declared.items.iter().filter_map(|item| match item {
+        Item::ForeignMod(block) => Some(&block.items),
+        _ => None,
+    });
+    let calls = functions.flatten().filter_map(|item| match item {
+        ForeignItem::Fn(function) => recorded_call(function),
+        _ => None,
+    });
+    write("recorded_calls.rs", &calls.collect());
+}
+
+fn write(name: &str, text: &TokenStream) {
+    let out = Path::new(&env::var("OUT_DIR").expect("set by cargo")).join(name);
+    fs::write(out, text.to_string()).expect("writable OUT_DIR");
+}
+
+fn parse(file: &Path) -> syn::File {
+    let text = fs::read_to_string(file).expect("readable source");
+    syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
 fn source_files(directory: &Path) -> Vec<PathBuf> {
@@ -77,4 +97,23 @@ fn struct_entry(item: &ItemStruct) -> TokenStream {
 fn constant_entry(item: &ItemConst) -> TokenStream {
     let name = &item.ident;
     quote! { Constant { name: stringify!(#name), value: #name as i128 } }
+}
+
+/// A function of the same name and signature that calls the declared one and has its status recorded.
+fn recorded_call(function: &ForeignItemFn) -> Option<TokenStream> {
+    let signature = &function.sig;
+    let ReturnType::Type(_, kind) = &signature.output else { return None };
+    if quote!(#kind).to_string() != "lava_status" {
+        return None;
+    }
+    let (name, arguments) = (&signature.ident, &signature.inputs);
+    let values = arguments.iter().map(|argument| match argument {
+        FnArg::Typed(argument) => &argument.pat,
+        FnArg::Receiver(_) => unreachable!("a C function has no self"),
+    });
+    Some(quote! {
+        pub(crate) unsafe fn #name(#arguments) -> lava_status {
+            record(stringify!(#name), unsafe { ::lava_sys::#name(#(#values),*) })
+        }
+    })
 }

@@ -1,7 +1,7 @@
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr::{null, null_mut};
 
-use lava_sys::*;
+use crate::calls::*;
 
 use crate::gives;
 use crate::sizes::{check_info, check_options};

@@ -1,10 +1,10 @@
 use std::ptr::{null, null_mut};
 
-use lava_sys::*;
+use crate::calls::*;
 
 use crate::gives;
 use crate::sizes::{check_info, check_options};
-use crate::world::{World, crooked, other, sized};
+use crate::world::{SECOND, World, crooked, other, sized};
 
 /// A world whose context may use every Vulkan device; None, with a line that says so, where there is none.
 fn with_device() -> Option<World> {
@@ -216,8 +216,8 @@ fn frame_release_after() {
     }
     let mut last = null_mut();
     gives! {
-        lava_producer_send_bytes(world.producer, [1_u8; 100].as_ptr().cast(), 100, crate::world::SECOND) => LAVA_OK;
-        lava_consumer_receive(world.consumer, crate::world::SECOND, &mut last) => LAVA_OK;
+        lava_producer_send_bytes(world.producer, [1_u8; 100].as_ptr().cast(), 100, SECOND) => LAVA_OK;
+        lava_consumer_receive(world.consumer, SECOND, &mut last) => LAVA_OK;
         lava_frame_release_after(last, &lava_frame_sync { kind: LAVA_SYNC_NONE, ..right }, null_mut()) => LAVA_OK;
         lava_frame_release(last) => LAVA_ERROR_INVALID_HANDLE;
     }

@@ -4,7 +4,7 @@ use std::ffi::{CStr, c_char};
 use std::mem::offset_of;
 use std::ptr::null_mut;
 
-use lava_sys::*;
+use crate::calls::*;
 
 use crate::gives;
 use crate::world::{crooked, sized};

@@ -1,6 +1,6 @@
 use std::ptr::{null, null_mut};
 
-use lava_sys::*;
+use crate::calls::*;
 
 use crate::gives;
 use crate::sizes::{check_info, check_options};

@@ -5,10 +5,14 @@
     reason = "calling the C ABI wrongly is the point; the library must hold"
 )]
 
+mod alone;
+mod answers;
 mod buffer;
+mod calls;
 mod channel;
 mod context;
 mod device;
+mod documented;
 mod error;
 mod frame;
 mod mpi;

@@ -1,7 +1,7 @@
 use std::ffi::c_char;
 use std::ptr::{null, null_mut};
 
-use lava_sys::*;
+use crate::calls::*;
 
 use crate::gives;
 use crate::world::{World, crooked, other, sized};
@@ -11,6 +11,8 @@ fn peers_outside_of_a_job() {
     let world = World::new();
     let (context, mut count) = (world.context, 7_u32);
     let mut place: lava_location = sized();
+    let mut short = place;
+    short.struct_size = 3;
     gives! {
         lava_context_get_peer_count(null(), 0, &mut count, null_mut()) => LAVA_ERROR_INVALID_POINTER;
         lava_context_get_peer_count(crooked(context), 0, &mut count, null_mut()) => LAVA_ERROR_INVALID_POINTER;
@@ -24,6 +26,7 @@ fn peers_outside_of_a_job() {
         lava_context_get_peer_location(crooked(context), 0, &mut place, null_mut()) => LAVA_ERROR_INVALID_POINTER;
         lava_context_get_peer_location(other(world.producer), 0, &mut place, null_mut()) => LAVA_ERROR_INVALID_HANDLE;
         lava_context_get_peer_location(context, 0, null_mut(), null_mut()) => LAVA_ERROR_INVALID_POINTER;
+        lava_context_get_peer_location(context, 0, &mut short, null_mut()) => LAVA_ERROR_INVALID_ARGUMENT;
         lava_context_get_peer_location(context, 0, crooked(&place), null_mut()) => LAVA_ERROR_INVALID_POINTER;
         lava_context_get_peer_location(context, 0, &mut place, null_mut()) => LAVA_ERROR_NOT_FOUND;
         lava_context_get_peer_location(context, u32::MAX, &mut place, null_mut()) => LAVA_ERROR_NOT_FOUND;

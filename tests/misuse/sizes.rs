@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use lava_sys::*;
+use crate::calls::*;
 
 use crate::world::{Sized32, crooked, name};
 

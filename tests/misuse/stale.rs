@@ -2,7 +2,7 @@
 
 use std::ptr::null_mut;
 
-use lava_sys::*;
+use crate::calls::*;
 
 use crate::gives;
 use crate::world::{SECOND, World, sized};

@@ -3,7 +3,7 @@
 use std::ffi::{CStr, CString, c_char};
 use std::ptr::{null, null_mut};
 
-use lava_sys::*;
+use crate::calls::*;
 use tempfile::TempDir;
 
 pub(crate) const SECOND: u64 = 1_000_000_000;
