@@ -10,7 +10,8 @@
  *  - lava_error is the caller's, and may be NULL. Nothing in this library needs a free() and nothing is thread-local.
  *  - Times are nanoseconds of CLOCK_MONOTONIC; sizes are bytes.
  *  - A thread that uses a handle "one at a time" may be another one each time.
- *  - After fork, handles of the parent answer LAVA_ERROR_FORKED in the child; only destroying them is allowed there.
+ *  - After fork, contexts, producers and consumers of the parent answer LAVA_ERROR_FORKED in the child: destroy them there,
+ *    and create a context of its own. A frame that the child releases stays the parent's.
  */
 
 #ifndef LAVA_H

@@ -3,6 +3,7 @@
 use std::ffi::c_void;
 use std::sync::Arc;
 
+use super::context;
 use super::guard::{check_pointer, control, copy_text, quiet, read_options, write_info};
 use super::handle::{self, Opaque};
 use super::location::optional_location;
@@ -40,7 +41,7 @@ pub unsafe extern "C" fn lava_buffer_allocate(
         // SAFETY: checked; handle outputs are NULL on failure.
         unsafe { buffer.write(std::ptr::null_mut()) };
         // SAFETY: the caller's promise.
-        let context = unsafe { handle::shared(context) }?;
+        let context = unsafe { context::of_this_process(context) }?;
         check_pointer(options, "options")?;
         // SAFETY: the caller's promise.
         let request = unsafe { convert_options(options) }?;
@@ -324,7 +325,7 @@ pub unsafe extern "C" fn lava_buffer_import(
         // SAFETY: checked; handle outputs are NULL on failure.
         unsafe { buffer.write(std::ptr::null_mut()) };
         // SAFETY: the caller's promise.
-        let context = unsafe { handle::shared(context) }?;
+        let context = unsafe { context::of_this_process(context) }?;
         check_pointer(handle, "handle")?;
         // SAFETY: the caller's promise.
         let raw = unsafe { read_options(handle) }?;

@@ -2,6 +2,7 @@
 
 use std::ffi::c_char;
 
+use super::context;
 use super::guard::{
     check_hot, check_pointer, check_reserved, control, hot, quiet, read_options, text, write_text,
 };
@@ -9,6 +10,7 @@ use super::handle::{self, Opaque};
 use super::location::optional_location;
 use super::producer::{write_connection, write_rejection};
 use crate::channel::consumer::{Consumer, Options};
+use crate::error::Result;
 use crate::memory::Memory;
 use crate::transport::frame::FrameRef;
 use crate::types::*;
@@ -18,6 +20,17 @@ unsafe impl Opaque for lava_consumer {
     type Inner = Consumer;
     const MAGIC: u32 = 0x1a7a_0004;
     const NAME: &'static str = "consumer";
+}
+
+/// The consumer behind a handle; a forked child is turned away: it would take in what its parent releases.
+///
+/// # Safety
+/// As [`handle::exclusive`].
+unsafe fn of_this_process<'a>(consumer: *mut lava_consumer) -> Result<&'a mut Consumer> {
+    // SAFETY: as promised.
+    let consumer = unsafe { handle::exclusive(consumer) }?;
+    consumer.check_fork()?;
+    Ok(consumer)
 }
 
 /// Opens a channel by name and connects to its producer, waiting for one that does not exist yet. The consumer gets every
@@ -47,7 +60,7 @@ pub unsafe extern "C" fn lava_consumer_create(
         // SAFETY: checked; handle outputs are NULL on failure.
         unsafe { consumer.write(std::ptr::null_mut()) };
         // SAFETY: the caller's promise.
-        let context = unsafe { handle::shared(context) }?;
+        let context = unsafe { context::of_this_process(context) }?;
         // SAFETY: the caller's promise.
         let name = unsafe { text(name, "name", 4096) }?;
         // SAFETY: the caller's promise.
@@ -200,7 +213,7 @@ pub unsafe extern "C" fn lava_consumer_get_connection(
 ) -> lava_status {
     control(error, || {
         // SAFETY: the caller's promise.
-        let report = unsafe { handle::exclusive(consumer) }?.connection();
+        let report = unsafe { of_this_process(consumer) }?.connection();
         // SAFETY: the caller's promise.
         unsafe { write_connection(&report, info, peer) }
     })
@@ -225,7 +238,7 @@ pub unsafe extern "C" fn lava_consumer_get_rejection(
 ) -> lava_status {
     control(error, || {
         // SAFETY: the caller's promise.
-        let report = unsafe { handle::exclusive(consumer) }?.connection();
+        let report = unsafe { of_this_process(consumer) }?.connection();
         // SAFETY: the caller's promise.
         unsafe { write_rejection(&report, index, rejection) }
     })
@@ -251,7 +264,7 @@ pub unsafe extern "C" fn lava_consumer_describe(
 ) -> lava_status {
     control(error, || {
         // SAFETY: the caller's promise.
-        let consumer = unsafe { handle::exclusive(consumer) }?;
+        let consumer = unsafe { of_this_process(consumer) }?;
         // SAFETY: the caller's promise.
         unsafe { write_text(&consumer.describe(), buffer, capacity, needed) }?;
         Ok(LAVA_OK)

@@ -20,6 +20,17 @@ unsafe impl Opaque for lava_context {
     const NAME: &'static str = "context";
 }
 
+/// The context behind a handle. A forked child is turned away before it waits for a lock that a thread of its parent holds.
+///
+/// # Safety
+/// As [`handle::shared`].
+pub(super) unsafe fn of_this_process<'a>(context: *const lava_context) -> Result<&'a Arc<Context>> {
+    // SAFETY: as promised.
+    let context = unsafe { handle::shared(context) }?;
+    context.check_fork()?;
+    Ok(context)
+}
+
 /// Creates a context. Reads the `LAVA_*` environment variables here and nowhere else.
 ///
 /// Ownership: `*context` is owned by the caller; `options` is borrowed for the call, its log sink's `user` until
@@ -203,7 +214,7 @@ pub unsafe extern "C" fn lava_context_describe(
 ) -> lava_status {
     control(error, || {
         // SAFETY: the caller's promise.
-        let context = unsafe { handle::shared(context) }?;
+        let context = unsafe { of_this_process(context) }?;
         // SAFETY: the caller's promise.
         unsafe { write_text(&context.describe(), buffer, capacity, needed) }?;
         Ok(LAVA_OK)
@@ -233,7 +244,7 @@ pub unsafe extern "C" fn lava_context_list_channels(
 ) -> lava_status {
     control(error, || {
         // SAFETY: the caller's promise.
-        let context = unsafe { handle::shared(context) }?;
+        let context = unsafe { of_this_process(context) }?;
         let list = crate::channel::list::list_channels(context, timeout_ns)?;
         // SAFETY: the caller's promise.
         unsafe { write_text(&list, buffer, capacity, needed) }?;

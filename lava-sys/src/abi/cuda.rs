@@ -4,7 +4,7 @@ use std::ffi::c_void;
 use std::sync::Arc;
 
 use super::frame::{cell, cell_mut, detailed};
-use super::guard::{control, write_info};
+use super::guard::{check_info, control, write_info};
 use super::handle;
 use crate::error::{Error, Result};
 use crate::interop::cuda::{self, View};
@@ -38,6 +38,8 @@ pub unsafe extern "C" fn lava_buffer_get_cuda(
         // SAFETY: the caller's promise.
         let buffer = unsafe { handle::shared(buffer) }?;
         // SAFETY: the caller's promise.
+        unsafe { check_info(view) }?;
+        // SAFETY: the caller's promise.
         unsafe { write_info(view, &look(buffer, None)?) }?;
         Ok(LAVA_OK)
     })
@@ -64,6 +66,8 @@ pub unsafe extern "C" fn lava_frame_get_cuda(
     control(error, || {
         // SAFETY: the caller's promise.
         let cell = detailed(unsafe { cell(frame) })?;
+        // SAFETY: the caller's promise.
+        unsafe { check_info(view) }?;
         let (buffer, offset) = cell.buffer()?;
         // SAFETY: the caller's promise.
         unsafe { write_info(view, &look(&buffer, Some((offset, cell.size())))?) }?;

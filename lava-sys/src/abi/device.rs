@@ -1,7 +1,7 @@
 //! `lava_context_get_device*`: the GPUs of a context.
 
-use super::guard::{check_pointer, control, copy_text, write_info};
-use super::handle;
+use super::context;
+use super::guard::{check_info, check_pointer, control, copy_text, write_info};
 use crate::channel::context::Context;
 use crate::error::{Error, Result};
 use crate::memory::vulkan::{DeviceInfo, DeviceKind, Heap};
@@ -27,7 +27,7 @@ pub unsafe extern "C" fn lava_context_get_device_count(
     control(error, || {
         check_pointer(count, "count")?;
         // SAFETY: the caller's promise.
-        let context = unsafe { handle::shared(context) }?;
+        let context = unsafe { context::of_this_process(context) }?;
         let devices = list(context)?;
         // SAFETY: checked.
         unsafe { count.write(devices.len() as u32) };
@@ -56,7 +56,9 @@ pub unsafe extern "C" fn lava_context_get_device(
 ) -> lava_status {
     control(error, || {
         // SAFETY: the caller's promise.
-        let context = unsafe { handle::shared(context) }?;
+        let context = unsafe { context::of_this_process(context) }?;
+        // SAFETY: the caller's promise.
+        unsafe { check_info(info) }?;
         let devices = list(context)?;
         let device = devices.get(index as usize).ok_or_else(|| no_device(index, devices.len()))?;
         // SAFETY: the caller's promise.
@@ -66,7 +68,6 @@ pub unsafe extern "C" fn lava_context_get_device(
 }
 
 fn list(context: &Context) -> Result<Vec<DeviceInfo>> {
-    context.check_fork()?;
     context.memory_context().gpus().list()
 }
 

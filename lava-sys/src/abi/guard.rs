@@ -229,6 +229,15 @@ unsafe fn struct_size<T: Sized32>(pointer: *const T) -> Result<usize> {
     Ok(size)
 }
 
+/// Checks a struct that will be written, before anything is done for it.
+///
+/// # Safety
+/// As [`write_info`].
+pub(super) unsafe fn check_info<T: Sized32>(pointer: *mut T) -> Result<()> {
+    // SAFETY: as the caller promised.
+    unsafe { struct_size(pointer.cast_const()) }.map(|_| ())
+}
+
 /// Writes an info struct to the caller, at most as much as its `struct_size` says; a longer tail is zeroed.
 ///
 /// # Safety

@@ -2,8 +2,8 @@
 
 use std::ffi::c_char;
 
+use super::context;
 use super::guard::{control, copy_text, read_options, text, write_info, write_text};
-use super::handle;
 use crate::channel::probe;
 use crate::error::{Error, Result};
 use crate::scope::Location;
@@ -28,7 +28,7 @@ pub unsafe extern "C" fn lava_location_current(
 ) -> lava_status {
     control(error, || {
         // SAFETY: the caller's promise.
-        let context = unsafe { handle::shared(context) }?;
+        let context = unsafe { context::of_this_process(context) }?;
         let current = context.present()?;
         // SAFETY: the caller's promise.
         unsafe { write_info(location, &current.to_raw()) }?;
@@ -109,7 +109,7 @@ pub unsafe extern "C" fn lava_scope_detect(
 ) -> lava_status {
     control(error, || {
         // SAFETY: the caller's promise.
-        let context = unsafe { handle::shared(context) }?;
+        let context = unsafe { context::of_this_process(context) }?;
         // SAFETY: the caller's promise.
         let (a, b) = unsafe { (required_location(a, "a")?, required_location(b, "b")?) };
         let found = probe::detect(context, &a, &b);

@@ -2,8 +2,8 @@
 
 use std::ffi::c_char;
 
-use super::guard::{check_pointer, control, write_info, write_text};
-use super::handle;
+use super::context;
+use super::guard::{check_info, check_pointer, control, write_info, write_text};
 use crate::error::{Error, Result};
 use crate::types::*;
 
@@ -32,7 +32,7 @@ pub unsafe extern "C" fn lava_context_get_peer_count(
     control(error, || {
         check_pointer(count, "count")?;
         // SAFETY: the caller's promise.
-        let context = unsafe { handle::shared(context) }?;
+        let context = unsafe { context::of_this_process(context) }?;
         let job = context.mpi_job(timeout_ns)?;
         // SAFETY: checked.
         unsafe { count.write(job.map_or(0, |job| job.ranks.len() as u32)) };
@@ -59,9 +59,10 @@ pub unsafe extern "C" fn lava_context_get_peer_location(
     error: *mut lava_error,
 ) -> lava_status {
     control(error, || {
-        check_pointer(location, "location")?;
         // SAFETY: the caller's promise.
-        let context = unsafe { handle::shared(context) }?;
+        let context = unsafe { context::of_this_process(context) }?;
+        // SAFETY: the caller's promise.
+        unsafe { check_info(location) }?;
         let job = context.joined_job()?.ok_or_else(|| {
             let words = "no MPI job has been joined; lava_context_get_peer_count joins it";
             Error::new(LAVA_ERROR_NOT_FOUND, words)
@@ -98,7 +99,7 @@ pub unsafe extern "C" fn lava_context_progress(
 ) -> lava_status {
     control(error, || {
         // SAFETY: the caller's promise.
-        let context = unsafe { handle::shared(context) }?;
+        let context = unsafe { context::of_this_process(context) }?;
         let moved = context.progress(timeout_ns)?;
         Ok(if moved { LAVA_OK } else { LAVA_TIMED_OUT })
     })
@@ -125,7 +126,7 @@ pub unsafe extern "C" fn lava_context_describe_mpi(
 ) -> lava_status {
     control(error, || -> Result<lava_status> {
         // SAFETY: the caller's promise.
-        let context = unsafe { handle::shared(context) }?;
+        let context = unsafe { context::of_this_process(context) }?;
         // SAFETY: the caller's promise.
         unsafe { write_text(&context.mpi.look_to_json().to_string(), buffer, capacity, needed) }?;
         Ok(LAVA_OK)

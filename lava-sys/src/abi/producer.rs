@@ -2,6 +2,7 @@
 
 use std::ffi::{c_char, c_void};
 
+use super::context;
 use super::guard::{
     check_hot, check_pointer, control, copy_text, hot, quiet, read_options, text, write_info,
     write_text,
@@ -45,7 +46,7 @@ pub unsafe extern "C" fn lava_producer_create(
         // SAFETY: checked; handle outputs are NULL on failure.
         unsafe { producer.write(std::ptr::null_mut()) };
         // SAFETY: the caller's promise.
-        let context = unsafe { handle::shared(context) }?;
+        let context = unsafe { context::of_this_process(context) }?;
         // SAFETY: the caller's promise.
         let name = unsafe { text(name, "name", 4096) }?;
         // SAFETY: the caller's promise.
@@ -540,7 +541,7 @@ pub unsafe extern "C" fn lava_producer_describe(
         // SAFETY: the caller's promise.
         let producer = unsafe { handle::exclusive(producer) }?;
         // SAFETY: the caller's promise.
-        unsafe { write_text(&producer.describe(), buffer, capacity, needed) }?;
+        unsafe { write_text(&producer.describe()?, buffer, capacity, needed) }?;
         Ok(LAVA_OK)
     })
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::c_void;
 
-use super::guard::{control, write_info};
+use super::guard::{check_info, control, write_info};
 use super::handle;
 use crate::error::Error;
 use crate::memory::vulkan::Native;
@@ -29,6 +29,8 @@ pub unsafe extern "C" fn lava_buffer_get_vulkan(
     control(error, || {
         // SAFETY: the caller's promise.
         let buffer = unsafe { handle::shared(buffer) }?;
+        // SAFETY: the caller's promise.
+        unsafe { check_info(vulkan) }?;
         let native = buffer.native().ok_or_else(|| {
             let memory = buffer.memory().name();
             Error::new(

@@ -358,6 +358,10 @@ impl Consumer {
         Ok(raw)
     }
 
+    pub fn check_fork(&self) -> Result<()> {
+        self.context.check_fork()
+    }
+
     pub fn connection(&mut self) -> ConnectionReport {
         self.frames.collect(|_| ());
         let established = &self.established;

@@ -362,8 +362,8 @@ impl Producer {
         )
     }
 
-    pub fn describe(&mut self) -> String {
-        let _ = self.enter();
+    pub fn describe(&mut self) -> Result<String> {
+        self.enter_control()?;
         self.collect();
         let (pool, sleeps) = (&self.pool, self.sleeps);
         let connections: Vec<_> = self
@@ -372,7 +372,7 @@ impl Producer {
             .map(|connection| connection.report(pool, sleeps).to_json())
             .collect();
         let geometry = &self.shared.geometry;
-        json!({
+        Ok(json!({
             "name": self.shared.name.as_str(),
             "policy": policy_name(geometry.policy),
             "capacity": geometry.capacity,
@@ -391,7 +391,7 @@ impl Producer {
             "dropped_unheard": self.shared.dropped_unheard.load(Ordering::Relaxed),
             "connections": connections,
         })
-        .to_string()
+        .to_string())
     }
 }
 
