@@ -43,33 +43,33 @@ result<view> view_of(Call call) noexcept {
 }
 
 /// Valid until the buffer goes, which must not be before CUDA's work with it is done.
-inline result<view> try_view(const buffer &buffer) noexcept {
+[[nodiscard]] inline result<view> try_view(const buffer &buffer) noexcept {
     return detail::view_of([&](lava_cuda_view *raw, lava_error *error) {
         return lava_buffer_get_cuda(buffer.native_handle(), raw, error);
     });
 }
 
 /// Of a frame's or a loan's payload; valid until it is released or sent.
-inline result<view> try_view(frame_view frame) noexcept {
+[[nodiscard]] inline result<view> try_view(frame_view frame) noexcept {
     return detail::view_of([&](lava_cuda_view *raw, lava_error *error) {
         return lava_frame_get_cuda(frame.native_handle(), raw, error);
     });
 }
 
 /// Makes the stream wait until the frame's bytes are there. Does not wait itself.
-inline result<void> try_wait(frame_view frame, CUstream_st *stream) noexcept {
+[[nodiscard]] inline result<void> try_wait(frame_view frame, CUstream_st *stream) noexcept {
     return lava::detail::check(
         [&](lava_error *error) { return lava_frame_wait_cuda(frame.native_handle(), stream, error); });
 }
 
 /// Says that the loan is written when all that is in the stream now has been done: it may be sent at once.
-inline result<void> try_set_ready(loan &loan, CUstream_st *stream) noexcept {
+[[nodiscard]] inline result<void> try_set_ready(loan &loan, CUstream_st *stream) noexcept {
     return lava::detail::check(
         [&](lava_error *error) { return lava_frame_set_ready_cuda(loan.native_handle(), stream, error); });
 }
 
 /// Gives the frame back when all that is in the stream now has been done. On failure it stays the caller's.
-inline result<void> try_release(frame &&frame, CUstream_st *stream) noexcept {
+[[nodiscard]] inline result<void> try_release(frame &&frame, CUstream_st *stream) noexcept {
     auto done = lava::detail::check(
         [&](lava_error *error) { return lava_frame_release_cuda(frame.native_handle(), stream, error); });
     if (done) (void)frame.release();

@@ -104,7 +104,7 @@ result<std::optional<timeline_point>> point_of(Call call) noexcept {
 
 }
 
-inline result<view> try_view(const buffer &buffer) noexcept {
+[[nodiscard]] inline result<view> try_view(const buffer &buffer) noexcept {
     lava_vulkan_buffer raw = LAVA_VULKAN_BUFFER_INIT;
     failure why;
     const lava_status status = lava_buffer_get_vulkan(buffer.native_handle(), &raw, why.out());
@@ -121,7 +121,7 @@ inline result<view> try_view(const buffer &buffer) noexcept {
 }
 
 /// What a queue submission that reads the frame waits for; none: its bytes are there.
-inline result<std::optional<timeline_point>> try_ready(frame_view frame) noexcept {
+[[nodiscard]] inline result<std::optional<timeline_point>> try_ready(frame_view frame) noexcept {
     return detail::point_of([&](lava_frame_sync *sync, lava_error *error) {
         return lava_frame_get_ready(frame.native_handle(), sync, error);
     });
@@ -129,7 +129,7 @@ inline result<std::optional<timeline_point>> try_ready(frame_view frame) noexcep
 
 /// What the queue submission that writes the loan must signal; none: the loan is not device memory. The loan may be sent
 /// before that work is done. Submit in the order of these calls, to one queue.
-inline result<std::optional<timeline_point>> try_next_ready(loan &loan) noexcept {
+[[nodiscard]] inline result<std::optional<timeline_point>> try_next_ready(loan &loan) noexcept {
     return detail::point_of([&](lava_frame_sync *sync, lava_error *error) {
         return lava_frame_next_ready(loan.native_handle(), sync, error);
     });
@@ -137,7 +137,7 @@ inline result<std::optional<timeline_point>> try_next_ready(loan &loan) noexcept
 
 /// Gives the frame back when the caller's GPU work, which reads it, has signalled the semaphore; none: at once. On failure it
 /// stays the caller's.
-inline result<void> try_release_after(frame &&frame, std::optional<timeline_point> point) noexcept {
+[[nodiscard]] inline result<void> try_release_after(frame &&frame, std::optional<timeline_point> point) noexcept {
     lava_frame_sync raw = LAVA_FRAME_SYNC_INIT;
     if (point) {
         raw.kind = LAVA_SYNC_TIMELINE;

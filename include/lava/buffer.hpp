@@ -117,39 +117,29 @@ private:
 class buffer : public detail::handle<buffer, lava_buffer, lava_buffer_destroy> {
 public:
     /// Its bytes are zero, unless they are device memory and `uninitialized` was asked for.
-    static result<buffer> try_allocate(const context &context, const buffer_options &options) noexcept {
+    [[nodiscard]] static result<buffer> try_allocate(const context &context, const buffer_options &options) noexcept {
         const lava_buffer_options raw = options.native();
-        lava_buffer *made = nullptr;
-        failure why;
-        const lava_status status = lava_buffer_allocate(context.native_handle(), &raw, &made, why.out());
-        if (status != LAVA_OK) return detail::fail(why, status);
-        return adopt(made);
+        return detail::make<buffer, lava_buffer>([&](lava_buffer **made, lava_error *error) {
+            return lava_buffer_allocate(context.native_handle(), &raw, made, error);
+        });
     }
 
     /// What another process exported, checked against the descriptor itself. The bytes are shared.
-    static result<buffer> try_import(const context &context, const buffer_handle &handle) noexcept {
-        lava_buffer *made = nullptr;
-        failure why;
-        const lava_status status = lava_buffer_import(context.native_handle(), &handle.native(), &made, why.out());
-        if (status != LAVA_OK) return detail::fail(why, status);
-        return adopt(made);
+    [[nodiscard]] static result<buffer> try_import(const context &context, const buffer_handle &handle) noexcept {
+        return detail::make<buffer, lava_buffer>([&](lava_buffer **made, lava_error *error) {
+            return lava_buffer_import(context.native_handle(), &handle.native(), made, error);
+        });
     }
 
     /// A handle with which another process can import it; any number of times.
-    result<buffer_handle> try_export() const noexcept {
-        lava_buffer_handle raw = LAVA_BUFFER_HANDLE_INIT;
-        failure why;
-        const lava_status status = lava_buffer_export(native_handle(), &raw, why.out());
-        if (status != LAVA_OK) return detail::fail(why, status);
-        return buffer_handle(raw);
+    [[nodiscard]] result<buffer_handle> try_export() const noexcept {
+        return detail::read<buffer_handle>(lava_buffer_handle(LAVA_BUFFER_HANDLE_INIT),
+            [&](lava_buffer_handle *raw, lava_error *error) { return lava_buffer_export(native_handle(), raw, error); });
     }
 
-    result<buffer_info> try_info() const noexcept {
-        lava_buffer_info raw = LAVA_BUFFER_INFO_INIT;
-        failure why;
-        const lava_status status = lava_buffer_get_info(native_handle(), &raw, why.out());
-        if (status != LAVA_OK) return detail::fail(why, status);
-        return buffer_info(raw);
+    [[nodiscard]] result<buffer_info> try_info() const noexcept {
+        return detail::read<buffer_info>(lava_buffer_info(LAVA_BUFFER_INFO_INIT),
+            [&](lava_buffer_info *raw, lava_error *error) { return lava_buffer_get_info(native_handle(), raw, error); });
     }
 
     /// The first byte; null if the CPU cannot reach it. Writing to a buffer that is `read_only` raises SIGSEGV.
@@ -157,37 +147,37 @@ public:
 
     /// All of it as elements, to be read or, unless it is `read_only`, written.
     template <class T>
-    result<span<T>> try_as() const noexcept {
+    [[nodiscard]] result<span<T>> try_as() const noexcept {
         auto found = try_info();
         if (!found) return unexpected<failure>(found.error());
         const auto size = static_cast<std::size_t>(found->size());
         return detail::elements<T>(data(), size);
     }
 
-    result<void> try_read(std::uint64_t offset, void *to, std::size_t size) const noexcept {
+    [[nodiscard]] result<void> try_read(std::uint64_t offset, void *to, std::size_t size) const noexcept {
         return detail::check(
             [&](lava_error *error) { return lava_buffer_read(native_handle(), offset, to, size, error); });
     }
-    result<void> try_write(std::uint64_t offset, const void *from, std::size_t size) noexcept {
+    [[nodiscard]] result<void> try_write(std::uint64_t offset, const void *from, std::size_t size) noexcept {
         return detail::check(
             [&](lava_error *error) { return lava_buffer_write(native_handle(), offset, from, size, error); });
     }
     /// From another buffer or from itself, also where the ranges overlap.
-    result<void> try_copy(std::uint64_t to, const buffer &from, std::uint64_t offset, std::uint64_t size) noexcept {
+    [[nodiscard]] result<void> try_copy(std::uint64_t to, const buffer &from, std::uint64_t offset, std::uint64_t size) noexcept {
         return detail::check([&](lava_error *error) {
             return lava_buffer_copy(native_handle(), to, from.native_handle(), offset, size, error);
         });
     }
-    result<void> try_fill(std::uint64_t offset, std::uint64_t size, std::uint8_t value) noexcept {
+    [[nodiscard]] result<void> try_fill(std::uint64_t offset, std::uint64_t size, std::uint8_t value) noexcept {
         return detail::check(
             [&](lava_error *error) { return lava_buffer_fill(native_handle(), offset, size, value, error); });
     }
 
 #if LAVA_HPP_EXCEPTIONS
-    static buffer allocate(const context &context, const buffer_options &options) {
+    [[nodiscard]] static buffer allocate(const context &context, const buffer_options &options) {
         return detail::unwrap(try_allocate(context, options));
     }
-    static buffer import_from(const context &context, const buffer_handle &handle) {
+    [[nodiscard]] static buffer import_from(const context &context, const buffer_handle &handle) {
         return detail::unwrap(try_import(context, handle));
     }
     buffer_handle export_handle() const { return detail::unwrap(try_export()); }

@@ -62,19 +62,16 @@ class consumer : public detail::handle<consumer, lava_consumer, lava_consumer_de
 public:
     /// Connects to the producer, waiting for one that does not exist yet: `status::timed_out` if none came. It gets every
     /// frame that is sent after this returns.
-    static result<consumer> try_open(
+    [[nodiscard]] static result<consumer> try_open(
         const context &context, detail::c_string name, const consumer_options &options = {}) noexcept {
         const lava_consumer_options raw = options.native();
-        lava_consumer *made = nullptr;
-        failure why;
-        const lava_status status =
-            lava_consumer_create(context.native_handle(), name.get(), &raw, &made, why.out());
-        if (status != LAVA_OK) return detail::fail(why, status);
-        return adopt(made);
+        return detail::make<consumer, lava_consumer>([&](lava_consumer **made, lava_error *error) {
+            return lava_consumer_create(context.native_handle(), name.get(), &raw, made, error);
+        });
     }
 
     /// The next frame, without copying. `would_block`, `timed_out`: there is none; `closed`: the channel has ended.
-    outcome<frame> try_receive(timeout wait = forever) noexcept {
+    [[nodiscard]] outcome<frame> try_receive(timeout wait = forever) noexcept {
         lava_frame *next = nullptr;
         const lava_status status = lava_consumer_receive(native_handle(), wait.nanoseconds(), &next);
         if (status != LAVA_OK) return unexpected<lava::status>(static_cast<lava::status>(status));
@@ -82,7 +79,7 @@ public:
     }
 
     /// Adds frames that are there to `into` until it is full; waits for the first only.
-    outcome<std::size_t> try_receive_many(lava::frames &into, timeout wait = forever) noexcept {
+    [[nodiscard]] outcome<std::size_t> try_receive_many(lava::frames &into, timeout wait = forever) noexcept {
         std::size_t received = 0;
         const lava_status status = lava_consumer_receive_many(
             native_handle(), into.free_places(), into.free_count(), wait.nanoseconds(), &received);
@@ -93,18 +90,16 @@ public:
 
     /// A descriptor for epoll, poll or an event loop: readable when a frame may be there, or the channel has ended. When it
     /// is, receive with `no_wait` until there is none; that arms it again. Owned by this; never read from it.
-    result<int> try_event_fd() noexcept {
-        std::int32_t fd = -1;
-        failure why;
-        const lava_status status = lava_consumer_get_event_fd(native_handle(), &fd, why.out());
-        if (status != LAVA_OK) return detail::fail(why, status);
-        return static_cast<int>(fd);
+    [[nodiscard]] result<int> try_event_fd() noexcept {
+        return detail::read<int>(std::int32_t { -1 }, [this](std::int32_t *fd, lava_error *error) {
+            return lava_consumer_get_event_fd(native_handle(), fd, error);
+        });
     }
 
 #if LAVA_HPP_STD_STOP_TOKEN
     /// Waits until there is a frame, the channel has ended, or a stop is requested: `would_block`. It sleeps without
     /// spinning first, on the event descriptor and one of its own.
-    outcome<frame> try_receive(std::stop_token stop) noexcept {
+    [[nodiscard]] outcome<frame> try_receive(std::stop_token stop) noexcept {
         auto event = try_event_fd();
         if (!event) return unexpected<lava::status>(event.error().status());
         detail::stop_alarm alarm(std::move(stop));
@@ -116,7 +111,7 @@ public:
     }
 #endif
 
-    result<lava::connection> try_connection() const noexcept {
+    [[nodiscard]] result<lava::connection> try_connection() const noexcept {
         return detail::read_connection(
             [&](lava_connection_info *info, lava_location *peer, lava_error *error) {
                 return lava_consumer_get_connection(native_handle(), info, peer, error);
@@ -127,37 +122,37 @@ public:
     }
 
     /// The connection as JSON.
-    result<std::string> try_describe() const noexcept {
+    [[nodiscard]] result<std::string> try_describe() const noexcept {
         return detail::text([this](char *buffer, std::size_t capacity, std::size_t *needed, lava_error *error) {
             return lava_consumer_describe(native_handle(), buffer, capacity, needed, error);
         });
     }
 
 #if LAVA_HPP_EXCEPTIONS
-    static consumer open(const context &context, detail::c_string name, const consumer_options &options = {}) {
+    [[nodiscard]] static consumer open(const context &context, detail::c_string name, const consumer_options &options = {}) {
         return detail::unwrap(try_open(context, name, options));
     }
 
     /// Waits for the next frame; none when the channel has ended and all of it is received.
-    std::optional<frame> receive() {
+    [[nodiscard]] std::optional<frame> receive() {
         auto next = try_receive();
         if (next) return std::optional<frame>(*std::move(next));
         if (next.error() != status::closed) detail::raise(static_cast<lava_status>(next.error()), "receive");
         return std::nullopt;
     }
     /// A frame, or why there is none: `would_block`, `timed_out` or `closed`.
-    outcome<frame> receive_for(timeout wait) { return checked(try_receive(wait)); }
+    [[nodiscard]] outcome<frame> receive_for(timeout wait) { return checked(try_receive(wait)); }
     /// Frames of elements of one type. Throws `status::invalid_argument`, and gives the frame back, if one is not of whole
     /// elements.
     template <class T>
-    std::optional<typed_frame<T>> receive() {
+    [[nodiscard]] std::optional<typed_frame<T>> receive() {
         auto next = receive();
         if (!next) return std::nullopt;
         return std::optional<typed_frame<T>>(detail::unwrap(typed_frame<T>::try_from(*std::move(next))));
     }
 #if LAVA_HPP_STD_STOP_TOKEN
     /// A frame, or why there is none: `would_block` (a stop was requested) or `closed`.
-    outcome<frame> receive(std::stop_token stop) { return checked(try_receive(std::move(stop))); }
+    [[nodiscard]] outcome<frame> receive(std::stop_token stop) { return checked(try_receive(std::move(stop))); }
 #endif
     /// How many were added; 0 when the channel has ended. Waits for the first.
     std::size_t receive_many(lava::frames &into) {
@@ -168,7 +163,8 @@ public:
         return 0;
     }
     /// The frames until the channel ends, as a range: `for (lava::frame &frame : consumer.frames())`.
-    frame_range frames() noexcept;
+    frame_range frames() & noexcept;
+    frame_range frames() && = delete;
     int event_fd() { return detail::unwrap(try_event_fd()); }
     lava::connection connection() const { return detail::unwrap(try_connection()); }
     std::string describe() const { return detail::unwrap(try_describe()); }

@@ -63,7 +63,7 @@ inline lava_log_sink sink_of(const context_options &options) {
 /// context stays valid when the context goes.
 class context : public detail::handle<context, lava_context, lava_context_destroy> {
 public:
-    static result<context> try_create(const context_options &options = {}) noexcept {
+    [[nodiscard]] static result<context> try_create(const context_options &options = {}) noexcept {
         lava_context_options raw = LAVA_CONTEXT_OPTIONS_INIT;
         raw.scope = static_cast<std::uint32_t>(options.scope);
         if (!options.runtime_directory.empty()) raw.runtime_directory = options.runtime_directory.c_str();
@@ -81,15 +81,12 @@ public:
             sink = detail::sink_of(options);
             raw.log = &sink;
         }
-        lava_context *made = nullptr;
-        failure why;
-        const lava_status status = lava_context_create(&raw, &made, why.out());
-        if (status != LAVA_OK) return detail::fail(why, status);
-        return adopt(made);
+        return detail::make<context, lava_context>(
+            [&](lava_context **made, lava_error *error) { return lava_context_create(&raw, made, error); });
     }
 
     /// The GPUs of this machine, best first, those that this context cannot use included.
-    result<std::vector<device>> try_devices() const noexcept {
+    [[nodiscard]] result<std::vector<device>> try_devices() const noexcept {
         std::uint32_t count = 0;
         failure why;
         lava_status status = lava_context_get_device_count(native_handle(), &count, why.out());
@@ -104,14 +101,14 @@ public:
     }
 
     /// Settings with their origin, location, channels, as JSON.
-    result<std::string> try_describe() const noexcept {
+    [[nodiscard]] result<std::string> try_describe() const noexcept {
         return detail::text([this](char *buffer, std::size_t capacity, std::size_t *needed, lava_error *error) {
             return lava_context_describe(native_handle(), buffer, capacity, needed, error);
         });
     }
 
     /// The live channels of the runtime directory, as JSON. A producer that does not answer in time is listed with that.
-    result<std::string> try_list_channels(timeout wait) const noexcept {
+    [[nodiscard]] result<std::string> try_list_channels(timeout wait) const noexcept {
         return detail::text([this, wait](char *buffer, std::size_t capacity, std::size_t *needed, lava_error *error) {
             return lava_context_list_channels(native_handle(), wait.nanoseconds(), buffer, capacity, needed, error);
         });
@@ -119,23 +116,20 @@ public:
 
     /// The ranks of the MPI job, which is joined by this if it has not been; 0 outside of a job. See `lava.h` for when all
     /// ranks must do so.
-    result<std::uint32_t> try_peer_count(timeout wait) const noexcept {
-        std::uint32_t count = 0;
-        failure why;
-        const lava_status status =
-            lava_context_get_peer_count(native_handle(), wait.nanoseconds(), &count, why.out());
-        if (status != LAVA_OK) return detail::fail(why, status);
-        return count;
+    [[nodiscard]] result<std::uint32_t> try_peer_count(timeout wait) const noexcept {
+        return detail::read<std::uint32_t>(std::uint32_t { 0 }, [&](std::uint32_t *count, lava_error *error) {
+            return lava_context_get_peer_count(native_handle(), wait.nanoseconds(), count, error);
+        });
     }
 
     /// Moves remote frames on, where MPI allows no thread of lava's.
-    result<void> try_progress(timeout wait) const noexcept {
+    [[nodiscard]] result<void> try_progress(timeout wait) const noexcept {
         return detail::check(
             [&](lava_error *error) { return lava_context_progress(native_handle(), wait.nanoseconds(), error); });
     }
 
     /// MPI, its plug-in, and the job, as JSON.
-    result<std::string> try_describe_mpi() const noexcept {
+    [[nodiscard]] result<std::string> try_describe_mpi() const noexcept {
         return detail::text([this](char *buffer, std::size_t capacity, std::size_t *needed, lava_error *error) {
             return lava_context_describe_mpi(native_handle(), buffer, capacity, needed, error);
         });
@@ -146,7 +140,7 @@ public:
     /// Whether something moved in time.
     bool progress(timeout wait) const { return detail::in_time(try_progress(wait)); }
     std::string describe_mpi() const { return detail::unwrap(try_describe_mpi()); }
-    static context create(const context_options &options = {}) { return detail::unwrap(try_create(options)); }
+    [[nodiscard]] static context create(const context_options &options = {}) { return detail::unwrap(try_create(options)); }
     std::vector<device> devices() const { return detail::unwrap(try_devices()); }
     std::string describe() const { return detail::unwrap(try_describe()); }
     std::string list_channels(timeout wait) const { return detail::unwrap(try_list_channels(wait)); }

@@ -6,6 +6,8 @@
 #include "expected.hpp"
 #include "status.hpp"
 
+#include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <string>
 #include <string_view>
@@ -95,6 +97,25 @@ result<void> check(Call call) noexcept {
     return fail(why, status);
 }
 
+/// A call of C that makes a handle: `call(handle **, lava_error *)`.
+template <class Handle, class Object, class Call>
+result<Handle> make(Call call) noexcept {
+    Object *made = nullptr;
+    failure why;
+    const lava_status status = call(&made, why.out());
+    if (status != LAVA_OK) return fail(why, status);
+    return Handle::adopt(made);
+}
+
+/// A call of C that fills a struct: `call(struct *, lava_error *)`.
+template <class Value, class Raw, class Call>
+result<Value> read(Raw raw, Call call) noexcept {
+    failure why;
+    const lava_status status = call(&raw, why.out());
+    if (status != LAVA_OK) return fail(why, status);
+    return Value(raw);
+}
+
 /// A text of unknown length: `call(buffer, capacity, needed, error)`, again until it fits.
 template <class Call>
 result<std::string> text(Call call) {
@@ -121,6 +142,12 @@ LAVA_HPP_COLD [[noreturn]] inline void raise(const failure &why) { throw error(w
 LAVA_HPP_COLD [[noreturn]] inline void raise(lava_status status, const char *what) {
     throw error(failure(static_cast<lava::status>(status), what));
 }
+/// Of so many bytes.
+LAVA_HPP_COLD [[noreturn]] inline void raise(lava_status status, const char *what, std::uint64_t bytes) {
+    char text[96];
+    std::snprintf(text, sizeof text, "%s, %llu bytes", what, static_cast<unsigned long long>(bytes));
+    throw error(failure(static_cast<lava::status>(status), text, bytes));
+}
 
 template <class T>
 T unwrap(result<T> &&found) {
@@ -131,6 +158,12 @@ T unwrap(result<T> &&found) {
 template <class T>
 T unwrap(outcome<T> &&found, const char *what) {
     if (!found) raise(static_cast<lava_status>(found.error()), what);
+    if constexpr (!std::is_void_v<T>) return *std::move(found);
+}
+
+template <class T>
+T unwrap(outcome<T> &&found, const char *what, std::uint64_t bytes) {
+    if (!found) raise(static_cast<lava_status>(found.error()), what, bytes);
     if constexpr (!std::is_void_v<T>) return *std::move(found);
 }
 

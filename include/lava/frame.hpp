@@ -77,21 +77,21 @@ public:
     }
 
     /// The payload in place, as bytes.
-    result<span<const std::byte>> try_bytes() const noexcept { return try_as<std::byte>(); }
+    [[nodiscard]] result<span<const std::byte>> try_bytes() const noexcept { return try_as<std::byte>(); }
 
     /// The payload in place, as elements of a trivially copyable type.
     template <class T>
-    result<span<const T>> try_as() const noexcept {
+    [[nodiscard]] result<span<const T>> try_as() const noexcept {
         return detail::elements<const T>(data(), size());
     }
 
     /// Copies a part of the payload, also of memory that the CPU cannot reach; waits until it is there.
-    outcome<void> try_read(std::uint64_t offset, void *to, std::size_t size) const noexcept {
+    [[nodiscard]] outcome<void> try_read(std::uint64_t offset, void *to, std::size_t size) const noexcept {
         return detail::done(lava_frame_read(raw_, offset, to, size));
     }
 
     /// The payload as an array, if the producer described it; checked to lie within the payload.
-    result<std::optional<lava::tensor>> try_tensor() const noexcept {
+    [[nodiscard]] result<std::optional<lava::tensor>> try_tensor() const noexcept {
         lava_tensor raw = LAVA_TENSOR_INIT;
         failure why;
         const lava_status status = lava_frame_get_tensor(raw_, &raw, why.out());
@@ -101,7 +101,7 @@ public:
     }
 
     /// The buffer in which the payload lies. It keeps the memory, not the frame: hold the frame while reading it.
-    result<buffer_range> try_buffer() const noexcept {
+    [[nodiscard]] result<buffer_range> try_buffer() const noexcept {
         lava_buffer *found = nullptr;
         buffer_range range;
         failure why;
@@ -112,7 +112,7 @@ public:
     }
 
     /// Waits on the CPU until the bytes of GPU memory are there; those of host memory always are.
-    outcome<void> try_wait_ready(timeout wait = forever) const noexcept {
+    [[nodiscard]] outcome<void> try_wait_ready(timeout wait = forever) const noexcept {
         return detail::done(lava_frame_wait_ready(raw_, wait.nanoseconds()));
     }
 
@@ -123,7 +123,7 @@ public:
         return detail::unwrap(try_as<T>());
     }
     void read(std::uint64_t offset, void *to, std::size_t size) const {
-        detail::unwrap(try_read(offset, to, size), "read of a frame");
+        detail::unwrap(try_read(offset, to, size), "read of a frame", size);
     }
     /// A copy of the payload, which no producer can change.
     template <class T>
@@ -162,24 +162,31 @@ public:
     std::size_t size() const noexcept { return view().size(); }
     const void *data() const noexcept { return view().data(); }
     frame_info info() const noexcept { return view().info(); }
-    result<span<const std::byte>> try_bytes() const noexcept { return view().try_bytes(); }
+    [[nodiscard]] result<span<const std::byte>> try_bytes() const & noexcept { return view().try_bytes(); }
     template <class T>
-    result<span<const T>> try_as() const noexcept {
+    [[nodiscard]] result<span<const T>> try_as() const & noexcept {
         return view().template try_as<T>();
     }
-    outcome<void> try_read(std::uint64_t offset, void *to, std::size_t size) const noexcept {
+    // One without a name is given back at the end of the statement, and its bytes with it.
+    [[nodiscard]] result<span<const std::byte>> try_bytes() const && = delete;
+    template <class T>
+    [[nodiscard]] result<span<const T>> try_as() const && = delete;
+    [[nodiscard]] outcome<void> try_read(std::uint64_t offset, void *to, std::size_t size) const noexcept {
         return view().try_read(offset, to, size);
     }
-    result<std::optional<lava::tensor>> try_tensor() const noexcept { return view().try_tensor(); }
-    result<buffer_range> try_buffer() const noexcept { return view().try_buffer(); }
-    outcome<void> try_wait_ready(timeout wait = forever) const noexcept { return view().try_wait_ready(wait); }
+    [[nodiscard]] result<std::optional<lava::tensor>> try_tensor() const noexcept { return view().try_tensor(); }
+    [[nodiscard]] result<buffer_range> try_buffer() const noexcept { return view().try_buffer(); }
+    [[nodiscard]] outcome<void> try_wait_ready(timeout wait = forever) const noexcept { return view().try_wait_ready(wait); }
 
 #if LAVA_HPP_EXCEPTIONS
-    span<const std::byte> bytes() const { return view().bytes(); }
+    span<const std::byte> bytes() const & { return view().bytes(); }
     template <class T>
-    span<const T> as() const {
+    span<const T> as() const & {
         return view().template as<T>();
     }
+    span<const std::byte> bytes() const && = delete;
+    template <class T>
+    span<const T> as() const && = delete;
     void read(std::uint64_t offset, void *to, std::size_t size) const { view().read(offset, to, size); }
     template <class T>
     std::vector<T> copy() const {
@@ -196,13 +203,13 @@ public:
 /// A received message. It goes back to its producer when this ends, from any thread, also after its consumer.
 class frame : public detail::readable<frame> {};
 
-/// A received message of elements of one type: a range of them.
+/// A received message of elements of one type: a range of them, empty once it was released or moved from.
 template <class T>
 class typed_frame : public frame {
 public:
     /// Takes the frame over if its payload is a whole number of aligned elements that the CPU can reach. Else it stays the
     /// caller's.
-    static result<typed_frame> try_from(frame &&from) noexcept {
+    [[nodiscard]] static result<typed_frame> try_from(frame &&from) noexcept {
         auto values = from.try_as<T>();
         if (!values) return unexpected<failure>(values.error());
         typed_frame made;
@@ -211,12 +218,16 @@ public:
         return made;
     }
 
-    span<const T> values() const noexcept { return values_; }
-    const T *begin() const noexcept { return values_.data(); }
-    const T *end() const noexcept { return values_.data() + values_.size(); }
+    span<const T> values() const & noexcept { return *this ? values_ : span<const T>(); }
+    span<const T> values() const && = delete;
+    const T *data() const noexcept { return values().data(); }
+    const T *begin() const noexcept { return values().data(); }
+    const T *end() const noexcept { return begin() + size(); }
     const T &operator[](std::size_t at) const noexcept { return values_[at]; }
-    /// Elements; `size()` is in bytes.
-    std::size_t count() const noexcept { return values_.size(); }
+    /// Elements; `size_bytes()` is the payload's size.
+    std::size_t size() const noexcept { return values().size(); }
+    std::size_t size_bytes() const noexcept { return size() * sizeof(T); }
+    bool empty() const noexcept { return size() == 0; }
 
 private:
     span<const T> values_;

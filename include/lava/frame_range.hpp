@@ -76,7 +76,7 @@ private:
     bool is_received_ = false;
 };
 
-inline frame_range consumer::frames() noexcept { return frame_range(*this); }
+inline frame_range consumer::frames() & noexcept { return frame_range(*this); }
 
 LAVA_HPP_END
 

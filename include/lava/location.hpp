@@ -23,35 +23,27 @@ public:
     explicit location(const lava_location &raw) noexcept : raw_(raw) {}
 
     /// Where this process is.
-    static result<location> try_current(const context &context) noexcept {
-        location found;
-        failure why;
-        const lava_status status = lava_location_current(context.native_handle(), &found.raw_, why.out());
-        if (status != LAVA_OK) return detail::fail(why, status);
-        return found;
+    [[nodiscard]] static result<location> try_current(const context &context) noexcept {
+        return detail::read<location>(lava_location(LAVA_LOCATION_INIT), [&](lava_location *raw, lava_error *error) {
+            return lava_location_current(context.native_handle(), raw, error);
+        });
     }
 
     /// Where a rank of the MPI job is.
-    static result<location> try_of_rank(const context &context, std::uint32_t rank) noexcept {
-        location found;
-        failure why;
-        const lava_status status =
-            lava_context_get_peer_location(context.native_handle(), rank, &found.raw_, why.out());
-        if (status != LAVA_OK) return detail::fail(why, status);
-        return found;
+    [[nodiscard]] static result<location> try_of_rank(const context &context, std::uint32_t rank) noexcept {
+        return detail::read<location>(lava_location(LAVA_LOCATION_INIT), [&](lava_location *raw, lava_error *error) {
+            return lava_context_get_peer_location(context.native_handle(), rank, raw, error);
+        });
     }
 
     /// From another's `text()`.
-    static result<location> try_parse(detail::c_string text) noexcept {
-        location found;
-        failure why;
-        const lava_status status = lava_location_parse(text.get(), &found.raw_, why.out());
-        if (status != LAVA_OK) return detail::fail(why, status);
-        return found;
+    [[nodiscard]] static result<location> try_parse(detail::c_string text) noexcept {
+        return detail::read<location>(lava_location(LAVA_LOCATION_INIT),
+            [&](lava_location *raw, lava_error *error) { return lava_location_parse(text.get(), raw, error); });
     }
 
     /// One line of ASCII without spaces.
-    result<std::string> try_text() const noexcept {
+    [[nodiscard]] result<std::string> try_text() const noexcept {
         return detail::text([this](char *buffer, std::size_t capacity, std::size_t *needed, lava_error *error) {
             return lava_location_format(&raw_, buffer, capacity, needed, error);
         });
@@ -101,13 +93,11 @@ private:
 };
 
 /// Decides from evidence whether two processes can share memory. Waits up to 100 ms for the peer's answer.
-inline result<scope_report> try_detect_scope(const context &context, const location &a, const location &b) noexcept {
-    lava_scope_report report = LAVA_SCOPE_REPORT_INIT;
-    failure why;
-    const lava_status status =
-        lava_scope_detect(context.native_handle(), &a.native(), &b.native(), &report, why.out());
-    if (status != LAVA_OK) return detail::fail(why, status);
-    return scope_report(report);
+[[nodiscard]] inline result<scope_report> try_detect_scope(const context &context, const location &a, const location &b) noexcept {
+    return detail::read<scope_report>(
+        lava_scope_report(LAVA_SCOPE_REPORT_INIT), [&](lava_scope_report *raw, lava_error *error) {
+            return lava_scope_detect(context.native_handle(), &a.native(), &b.native(), raw, error);
+        });
 }
 
 #if LAVA_HPP_EXCEPTIONS

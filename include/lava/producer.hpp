@@ -79,20 +79,17 @@ struct producer_options {
 class producer : public detail::handle<producer, lava_producer, lava_producer_destroy> {
 public:
     /// `status::already_exists`: a live producer has this name.
-    static result<producer> try_create(
+    [[nodiscard]] static result<producer> try_create(
         const context &context, detail::c_string name, const producer_options &options = {}) noexcept {
         const lava_producer_options raw = options.native();
-        lava_producer *made = nullptr;
-        failure why;
-        const lava_status status =
-            lava_producer_create(context.native_handle(), name.get(), &raw, &made, why.out());
-        if (status != LAVA_OK) return detail::fail(why, status);
-        return adopt(made);
+        return detail::make<producer, lava_producer>([&](lava_producer **made, lava_error *error) {
+            return lava_producer_create(context.native_handle(), name.get(), &raw, made, error);
+        });
     }
 
     /// A free slot, to write a frame of up to `size` bytes into. Waits for one with policy `block`; with a drop policy it
     /// is `status::would_block` when consumers hold every slot, and the frame counts as dropped.
-    outcome<lava::loan> try_loan(std::uint64_t size, timeout wait = forever) noexcept {
+    [[nodiscard]] outcome<lava::loan> try_loan(std::uint64_t size, timeout wait = forever) noexcept {
         lava_frame *frame = nullptr;
         const lava_status status = lava_producer_loan(native_handle(), size, wait.nanoseconds(), &frame);
         if (status != LAVA_OK) return unexpected<lava::status>(static_cast<lava::status>(status));
@@ -100,19 +97,19 @@ public:
     }
 
     /// Sends a loan to every consumer, without copying. On failure the loan stays the caller's, to be sent again.
-    outcome<void> try_send(lava::loan &&loan, timeout wait = forever) noexcept {
+    [[nodiscard]] outcome<void> try_send(lava::loan &&loan, timeout wait = forever) noexcept {
         const lava_status status = lava_producer_send(native_handle(), loan.native_handle(), wait.nanoseconds());
         if (status == LAVA_OK) (void)loan.release();
         return detail::done(status);
     }
 
     /// Loan, copy and send in one call.
-    outcome<void> try_send_bytes(const void *data, std::size_t size, timeout wait = forever) noexcept {
+    [[nodiscard]] outcome<void> try_send_bytes(const void *data, std::size_t size, timeout wait = forever) noexcept {
         return detail::done(lava_producer_send_bytes(native_handle(), data, size, wait.nanoseconds()));
     }
 
     /// Sends copies of many pieces of memory with one wake-up; `sent` says in every case how many were.
-    outcome<void> try_send_bytes_many(
+    [[nodiscard]] outcome<void> try_send_bytes_many(
         span<const lava_bytes> parts, std::size_t &sent, timeout wait = forever) noexcept {
         sent = 0;
         return detail::done(
@@ -120,7 +117,7 @@ public:
     }
 
     /// Adds loans of `size` bytes each to `into` until it is full; waits for the first only.
-    outcome<std::size_t> try_loan_many(loans &into, std::uint64_t size, timeout wait = forever) noexcept {
+    [[nodiscard]] outcome<std::size_t> try_loan_many(loans &into, std::uint64_t size, timeout wait = forever) noexcept {
         std::size_t loaned = 0;
         const lava_status status = lava_producer_loan_many(
             native_handle(), size, into.free_places(), into.free_count(), wait.nanoseconds(), &loaned);
@@ -130,7 +127,7 @@ public:
     }
 
     /// Sends all of them in order, with one wake-up. Those that were not sent stay in `from`.
-    outcome<void> try_send_many(loans &from, timeout wait = forever) noexcept {
+    [[nodiscard]] outcome<void> try_send_many(loans &from, timeout wait = forever) noexcept {
         std::size_t sent = 0;
         const lava_status status = lava_producer_send_many(
             native_handle(), from.native_handles(), from.size(), wait.nanoseconds(), &sent);
@@ -139,7 +136,7 @@ public:
     }
 
     /// Sends a range of a shareable buffer without copying. Its bytes must not be changed before `wait_released`.
-    result<void> try_send_buffer(const lava::buffer &buffer, std::uint64_t offset, std::uint64_t size,
+    [[nodiscard]] result<void> try_send_buffer(const lava::buffer &buffer, std::uint64_t offset, std::uint64_t size,
         std::uint64_t tag = 0, const lava::tensor *tensor = nullptr, timeout wait = forever) noexcept {
         return detail::check([&](lava_error *error) {
             return lava_producer_send_buffer(native_handle(), buffer.native_handle(), offset, size, tag,
@@ -148,14 +145,14 @@ public:
     }
 
     /// Waits until so many consumers are connected.
-    result<void> try_wait_consumers(std::uint32_t count, timeout wait = forever) noexcept {
+    [[nodiscard]] result<void> try_wait_consumers(std::uint32_t count, timeout wait = forever) noexcept {
         return detail::check([&](lava_error *error) {
             return lava_producer_wait_consumers(native_handle(), count, wait.nanoseconds(), error);
         });
     }
 
     /// Waits until no consumer has, or is still to receive, a frame of this buffer; null: any frame.
-    result<void> try_wait_released(const lava::buffer *buffer = nullptr, timeout wait = forever) noexcept {
+    [[nodiscard]] result<void> try_wait_released(const lava::buffer *buffer = nullptr, timeout wait = forever) noexcept {
         return detail::check([&](lava_error *error) {
             return lava_producer_wait_released(
                 native_handle(), buffer != nullptr ? buffer->native_handle() : nullptr, wait.nanoseconds(), error);
@@ -165,7 +162,7 @@ public:
     std::uint32_t consumer_count() const noexcept { return lava_producer_connection_count(native_handle()); }
 
     /// One of the connections, from 0; the numbers change when a consumer goes.
-    result<lava::connection> try_connection(std::uint32_t at) const noexcept {
+    [[nodiscard]] result<lava::connection> try_connection(std::uint32_t at) const noexcept {
         return detail::read_connection(
             [&](lava_connection_info *info, lava_location *peer, lava_error *error) {
                 return lava_producer_get_connection(native_handle(), at, info, peer, error);
@@ -176,33 +173,33 @@ public:
     }
 
     /// The channel and all its connections, as JSON.
-    result<std::string> try_describe() const noexcept {
+    [[nodiscard]] result<std::string> try_describe() const noexcept {
         return detail::text([this](char *buffer, std::size_t capacity, std::size_t *needed, lava_error *error) {
             return lava_producer_describe(native_handle(), buffer, capacity, needed, error);
         });
     }
 
 #if LAVA_HPP_EXCEPTIONS
-    static producer create(const context &context, detail::c_string name, const producer_options &options = {}) {
+    [[nodiscard]] static producer create(const context &context, detail::c_string name, const producer_options &options = {}) {
         return detail::unwrap(try_create(context, name, options));
     }
 
     /// Waits for a free slot. With a drop policy it throws `status::would_block` if there is none: see `loan_for`.
-    lava::loan loan(std::uint64_t size) { return detail::unwrap(try_loan(size), "loan"); }
+    [[nodiscard]] lava::loan loan(std::uint64_t size) { return detail::unwrap(try_loan(size), "loan", size); }
     /// None if no slot came free in time.
-    std::optional<lava::loan> loan_for(std::uint64_t size, timeout wait) {
+    [[nodiscard]] std::optional<lava::loan> loan_for(std::uint64_t size, timeout wait) {
         auto found = try_loan(size, wait);
         if (found) return std::optional<lava::loan>(*std::move(found));
-        detail::in_time(static_cast<lava_status>(found.error()), "loan");
+        if (is_error(found.error())) detail::raise(static_cast<lava_status>(found.error()), "loan", size);
         return std::nullopt;
     }
     /// Of elements: a range of `count` of them.
     template <class T>
-    typed_loan<T> loan(std::size_t count) {
+    [[nodiscard]] typed_loan<T> loan(std::size_t count) {
         return detail::unwrap(typed_loan<T>::try_from(loan(bytes_of_elements<T>(count))));
     }
     template <class T>
-    std::optional<typed_loan<T>> loan_for(std::size_t count, timeout wait) {
+    [[nodiscard]] std::optional<typed_loan<T>> loan_for(std::size_t count, timeout wait) {
         auto found = loan_for(bytes_of_elements<T>(count), wait);
         if (!found) return std::nullopt;
         return std::optional<typed_loan<T>>(detail::unwrap(typed_loan<T>::try_from(*std::move(found))));
@@ -211,13 +208,13 @@ public:
     /// Waits until every queue has room, with policy `block` also until a consumer is there.
     void send(lava::loan &&loan) { detail::unwrap(try_send(std::move(loan)), "send"); }
     /// Whether it was sent in time; if not, the loan is still the caller's.
-    bool send_for(lava::loan &&loan, timeout wait) {
+    [[nodiscard]] bool send_for(lava::loan &&loan, timeout wait) {
         auto sent = try_send(std::move(loan), wait);
         return sent || detail::in_time(static_cast<lava_status>(sent.error()), "send");
     }
-    void send_bytes(const void *data, std::size_t size) { detail::unwrap(try_send_bytes(data, size), "send_bytes"); }
+    void send_bytes(const void *data, std::size_t size) { detail::unwrap(try_send_bytes(data, size), "send_bytes", size); }
     void send_bytes(span<const std::byte> data) { send_bytes(data.data(), data.size()); }
-    bool send_bytes_for(const void *data, std::size_t size, timeout wait) {
+    [[nodiscard]] bool send_bytes_for(const void *data, std::size_t size, timeout wait) {
         auto sent = try_send_bytes(data, size, wait);
         return sent || detail::in_time(static_cast<lava_status>(sent.error()), "send_bytes");
     }

@@ -56,7 +56,7 @@ inline const char *text_of(status value) noexcept {
     case status::timed_out: return "the time to wait is over";
     case status::closed: return "the producer ended the channel, and all is received";
     case status::invalid_argument: return "an argument has a value that is not allowed";
-    case status::invalid_pointer: return "a required pointer is null or not aligned";
+    case status::invalid_pointer: return "empty (moved from, or made without arguments), or a pointer is null or not aligned";
     case status::invalid_handle: return "a handle is empty, destroyed or of another kind";
     case status::unsupported: return "not offered here";
     case status::not_found: return "nothing has this name or number";
@@ -68,7 +68,7 @@ inline const char *text_of(status value) noexcept {
     case status::buffer_too_small: return "the caller's buffer is too small";
     case status::too_large: return "larger than what it must fit into";
     case status::requirement: return "what was required cannot be had here";
-    case status::frame_state: return "the frame is in a state that forbids this";
+    case status::frame_state: return "not a loan of this producer, or its producer has ended";
     case status::peer_lost: return "the peer died or went away; all that it published is received";
     case status::protocol: return "the peer broke the protocol";
     case status::refused: return "the peer refused the connection";

@@ -123,13 +123,20 @@ static void timeouts() {
 static void types() {
     pair ends("types");
     auto loan = ends.producer.loan<point>(100);
-    CHECK(loan.count() == 100 && loan.size() == 1200);
+    CHECK(loan.size() == 100 && loan.size_bytes() == 1200);
     std::fill(loan.begin(), loan.end(), point { 1, 2, 3 });
     loan[99].z = 4;
     loan.set_tag(5);
+#if LAVA_HPP_STD_SPAN
+    static_assert(std::ranges::contiguous_range<decltype(loan)> && std::ranges::sized_range<decltype(loan)>);
+    const std::span<point> all = loan;
+    CHECK(all.size() == 100 && all.data() == loan.data());
+#endif
     ends.producer.send(std::move(loan));
+    // Not those of a slot that is the consumers' now.
+    CHECK(loan.empty() && loan.begin() == loan.end() && loan.values().empty());
     auto frame = ends.consumer.receive<point>();
-    CHECK(frame && frame->count() == 100 && (*frame)[99].z == 4 && frame->info().tag() == 5);
+    CHECK(frame && frame->size() == 100 && (*frame)[99].z == 4 && frame->info().tag() == 5);
     float sum = 0;
     for (const point &one : *frame) sum += one.x;
     CHECK(sum == 100);
@@ -148,7 +155,7 @@ static void types() {
     auto small = *ends.consumer.receive();
     CHECK(small.try_as<char>()->size() == 3 && !small.try_as<line>() && !small.try_as<short>());
     ends.producer.send_bytes(nullptr, 0);
-    CHECK(ends.consumer.receive<double>()->count() == 0);
+    CHECK(ends.consumer.receive<double>()->empty());
     // One that does not fit is given back, and the channel goes on.
     ends.producer.send_bytes("abc", 3);
     try {

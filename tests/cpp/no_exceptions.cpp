@@ -35,7 +35,7 @@ int main() {
     const auto tensor = frame->try_tensor();
     CHECK(tensor && *tensor && (*tensor)->shape()[1] == 10);
     auto typed = lava::typed_frame<float>::try_from(*std::move(frame));
-    CHECK(typed && typed->count() == 100);
+    CHECK(typed && typed->size() == 100);
     CHECK(consumer->try_receive(lava::no_wait).error() == lava::status::would_block);
     const auto connection = consumer->try_connection();
     CHECK(connection && connection->transport() == lava::transport::shm);

@@ -21,7 +21,7 @@ static int work(const std::string &channel) {
     std::uint32_t count = 0;
     while (auto frame = consumer.receive<std::uint32_t>()) {
         const auto is_right = [count](std::uint32_t word) { return word == count; };
-        if (frame->count() != WORDS || !std::all_of(frame->begin(), frame->end(), is_right)) return 1;
+        if (frame->size() != WORDS || !std::all_of(frame->begin(), frame->end(), is_right)) return 1;
         count++;
     }
     return count == FRAMES ? 0 : 1;

@@ -24,7 +24,7 @@ static void ping(lava::producer &producer, lava::consumer &consumer, std::uint64
     for (std::uint64_t number = 0; number < count; number++) {
         send(producer, number);
         const auto back = consumer.receive<std::uint64_t>();
-        if (!back || back->count() != WORDS || (*back)[WORDS - 1] != number) throw std::runtime_error("another frame came");
+        if (!back || back->size() != WORDS || (*back)[WORDS - 1] != number) throw std::runtime_error("another frame came");
     }
     const std::chrono::duration<double, std::micro> time = std::chrono::steady_clock::now() - start;
     std::cout << count << " round trips of " << WORDS * 8 << " bytes, " << time.count() / static_cast<double>(count)

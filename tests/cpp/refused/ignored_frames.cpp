@@ -1,0 +1,3 @@
+// refused: ignoring return
+#include <lava.hpp>
+void f(lava::consumer &consumer) { consumer.receive(); }
