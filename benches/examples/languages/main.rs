@@ -22,8 +22,9 @@ use library::{Calls, Library, open, ping, pong};
 
 const CALLS: [&str; 4] =
     ["lava_abi_version", "lava_frame_size", "lava_frame_data", "send, receive, release"];
-const CALL_COUNT: u64 = 200_000;
-const TRIP_COUNT: u64 = 20_000;
+/// Small, so that on a machine that does something else too many rounds pass without being interrupted.
+const CALL_COUNT: u64 = 100_000;
+const TRIP_COUNT: u64 = 1_000;
 
 /// A process that measures on order.
 struct Part {
@@ -77,80 +78,117 @@ fn median(values: &mut [f64]) -> f64 {
     values[values.len() / 2]
 }
 
-fn compare_calls(programs: &[PathBuf; 2], library: &Path, runtime: &Path, rounds: usize) {
-    let [mut c, mut cpp] =
-        programs.each_ref().map(|program| Part::start(program, &["calls"], runtime, 0));
-    // SAFETY: no other thread of this process reads the environment.
-    unsafe { std::env::set_var("LAVA_RUNTIME_DIR", runtime.join("rust")) };
-    let mut rust = Calls::new(Library::open(library).expect("liblava.so"));
-    println!(
-        "{:24} {:>9} {:>9} {:>9} {:>12} {:>12}",
-        "ns a call", "C", "C++", "Rust", "C - Rust", "C++ - C"
-    );
-    for name in CALLS {
-        let mut times: [Vec<f64>; 5] = Default::default();
-        for _ in 0..rounds {
-            let (a, b, d) =
-                (c.time(name, CALL_COUNT), cpp.time(name, CALL_COUNT), rust.time(name, CALL_COUNT));
-            for (list, value) in times.iter_mut().zip([a, b, d, a - d, b - a]) {
-                list.push(value);
+/// The languages, and C once more: how the one C differs from the other is what the machine cannot tell apart.
+const PARTS: usize = 4;
+
+/// One line of the table: what each part takes, and how the others differ from C in the same round.
+struct Row {
+    times: [Vec<f64>; PARTS],
+    to_c: [Vec<f64>; PARTS - 1],
+}
+
+impl Row {
+    /// Measures in rounds in which every part has its turn, first another one each time.
+    fn measure(
+        parts: &mut [Part; PARTS],
+        name: &str,
+        count: u64,
+        rounds: usize,
+        compare: fn(f64, f64) -> f64,
+    ) -> Self {
+        let mut row = Self { times: Default::default(), to_c: Default::default() };
+        for round in 0..rounds {
+            let mut found = [0.0; PARTS];
+            for turn in 0..PARTS {
+                let part = (round + turn) % PARTS;
+                found[part] = parts[part].time(name, count);
             }
+            let [c, others @ ..] = found;
+            row.times.iter_mut().zip(found).for_each(|(list, time)| list.push(time));
+            row.to_c.iter_mut().zip(others).for_each(|(list, time)| list.push(compare(time, c)));
         }
-        let [a, b, d, to_rust, to_c] = times.each_mut().map(|list| median(list));
-        println!("{name:24} {a:9.2} {b:9.2} {d:9.2} {to_rust:12.2} {to_c:12.2}");
+        row
+    }
+
+    /// Medians.
+    fn print(mut self, name: &str, decimals: usize) {
+        let [c, cpp, rust, _] = self.times.each_mut().map(|list| median(list));
+        print!("{name:24} {c:8.1} {cpp:8.1} {rust:8.1}");
+        for mut list in self.to_c {
+            print!(" {:9.decimals$}", median(&mut list));
+        }
+        println!();
     }
 }
 
-fn compare_trips(programs: &[PathBuf; 2], runtime: &Path, rounds: usize) {
-    let rust = std::env::current_exe().expect("this program");
-    let programs = [&programs[0], &programs[1], &rust];
-    let mut pairs: Vec<_> = programs
-        .iter()
-        .enumerate()
-        .map(|(number, program)| {
-            let channel = format!("trip{number}");
-            let first = Part::start(program, &["ping", &channel], runtime, 0);
-            (first, Part::start(program, &["pong", &channel], runtime, 1))
-        })
-        .collect();
-    let mut times: [Vec<f64>; 5] = Default::default();
-    for _ in 0..rounds {
-        let round: Vec<f64> =
-            pairs.iter_mut().map(|(first, _)| first.time("trip", TRIP_COUNT)).collect();
-        let ratios = [round[1] / round[0], round[2] / round[0]];
-        for (list, value) in times.iter_mut().zip(round.into_iter().chain(ratios)) {
-            list.push(value);
-        }
-    }
-    let [c, cpp, rust, cpp_to_c, rust_to_c] = times.each_mut().map(|list| median(list));
-    println!(
-        "\n{:24} {:>9} {:>9} {:>9} {:>12} {:>12}",
-        "ns a round trip", "C", "C++", "Rust", "C++ / C", "Rust / C"
-    );
-    println!(
-        "{:24} {c:9.1} {cpp:9.1} {rust:9.1} {cpp_to_c:12.3} {rust_to_c:12.3}",
-        "8 B, two processes"
-    );
+fn print_head(what: &str, operator: char) {
+    let to_c = ["C++", "Rust", "C"].map(|name| format!("{name} {operator} C"));
+    let [cpp, rust, c] = to_c;
+    println!("{what:24} {:>8} {:>8} {:>8} {cpp:>9} {rust:>9} {c:>9}", "C", "C++", "Rust");
 }
 
-fn serve(role: &str, channel: &str) -> lava::Result<()> {
-    if role == "pong" {
-        let (mut producer, mut consumer) = open(channel, "pong", "ping")?;
-        return pong(&mut producer, &mut consumer);
+fn compare_calls(programs: &[PathBuf; 3], library: &Path, runtime: &Path, rounds: usize) {
+    let library = library.to_str().expect("UTF-8");
+    // Each in a directory of its own: their channels have the same names.
+    let [c, cpp, rust] = programs;
+    let mut parts = [
+        Part::start(c, &["calls"], &runtime.join("c"), 0),
+        Part::start(cpp, &["calls"], &runtime.join("cpp"), 0),
+        Part::start(rust, &["calls", library], &runtime.join("rust"), 0),
+        Part::start(c, &["calls"], &runtime.join("again"), 0),
+    ];
+    print_head("ns a call", '-');
+    for name in CALLS {
+        let row = Row::measure(&mut parts, name, CALL_COUNT, rounds, |time, c| time - c);
+        row.print(name, 2);
     }
-    let (mut producer, mut consumer) = open(channel, "ping", "pong")?;
+}
+
+fn compare_trips(programs: &[PathBuf; 3], runtime: &Path, rounds: usize) {
+    let mut answering = Vec::new();
+    let [c, cpp, rust] = programs;
+    let mut parts =
+        [("c", c), ("cpp", cpp), ("rust", rust), ("again", c)].map(|(name, program)| {
+            let first = Part::start(program, &["ping", name], runtime, 0);
+            answering.push(Part::start(program, &["pong", name], runtime, 1));
+            first
+        });
+    println!();
+    print_head("ns a round trip", '/');
+    let row = Row::measure(&mut parts, "trip", TRIP_COUNT, rounds, |time, c| time / c);
+    row.print("8 B, two processes", 3);
+    // Those that answer end when their channel does.
+    drop(parts);
+}
+
+/// Orders on standard input, answers on standard output.
+fn answer_orders(mut time: impl FnMut(&str, u64) -> lava::Result<f64>) -> lava::Result<()> {
     for line in std::io::stdin().lines().map_while(Result::ok) {
-        let count = line.split_whitespace().nth(1).and_then(|word| word.parse().ok());
-        println!("{}", ping(&mut producer, &mut consumer, count.expect("an order"))?);
+        let (name, count) = line.rsplit_once(' ').expect("an order");
+        println!("{}", time(name, count.parse().expect("a number"))?);
     }
     Ok(())
+}
+
+/// What `compare` starts; for "calls" the second argument is the library.
+fn serve(role: &str, argument: &str) -> lava::Result<()> {
+    if role == "calls" {
+        let mut calls = Calls::new(Library::open(Path::new(argument)).expect("liblava.so"));
+        return answer_orders(|name, count| Ok(calls.time(name, count)));
+    }
+    if role == "pong" {
+        let (mut producer, mut consumer) = open(argument, "pong", "ping")?;
+        return pong(&mut producer, &mut consumer);
+    }
+    let (mut producer, mut consumer) = open(argument, "ping", "pong")?;
+    answer_orders(|_, count| ping(&mut producer, &mut consumer, count))
 }
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [role @ ("ping" | "pong"), channel] => serve(role, channel).expect("a channel"),
-        [prefix] => compare(Path::new(prefix), 41),
+        [role @ ("calls" | "ping" | "pong"), argument] => serve(role, argument).expect("a channel"),
+        [prefix] => compare(Path::new(prefix), 201),
         [prefix, rounds] => compare(Path::new(prefix), rounds.parse().expect("a number of rounds")),
         _ => panic!("usage: languages PREFIX [ROUNDS]"),
     }
@@ -159,8 +197,9 @@ fn main() {
 fn compare(prefix: &Path, rounds: usize) {
     let directory = tempfile::tempdir().unwrap();
     let runtime = directory.path().join("run");
-    let programs = [("cc", "program.c"), ("c++", "program.cpp")]
+    let [c, cpp] = [("cc", "program.c"), ("c++", "program.cpp")]
         .map(|(compiler, source)| compile(compiler, source, prefix, directory.path()));
+    let programs = [c, cpp, std::env::current_exe().expect("this program")];
     compare_calls(&programs, &prefix.join("lib/liblava.so"), &runtime.join("calls"), rounds);
     compare_trips(&programs, &runtime.join("trips"), rounds);
 }
