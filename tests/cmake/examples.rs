@@ -111,6 +111,36 @@ fn minimal_sends_and_receives() {
     }
 }
 
+/// Every example in C is there in C++ too, and but for what needs an MPI job in Rust; and the list of them has each file.
+#[test]
+fn examples_have_the_same_names() {
+    let examples = root().join("lava/examples");
+    let names = |directory: &str, suffix: &str| -> Vec<String> {
+        let entries = std::fs::read_dir(examples.join(directory)).expect("lava/examples");
+        let names = entries.map(|entry| entry.expect("directory entry").file_name());
+        let names = names.map(|name| name.into_string().expect("UTF-8"));
+        let mut names: Vec<_> = names
+            .filter(|name| !name.contains('.') || name.ends_with(suffix))
+            .map(|name| name.trim_end_matches(suffix).to_owned())
+            .collect();
+        names.sort();
+        names
+    };
+    let (c, cpp, rust) = (names("c", ".c"), names("cpp", ".cpp"), names("", ".rs"));
+    assert!(c.len() > 5, "only {c:?}");
+    assert_eq!(c, cpp);
+    let list = std::fs::read_to_string(examples.join("README.md")).expect("a list");
+    for name in &c {
+        assert!(rust.contains(name) || name == "mpi_ping_pong", "no {name} in Rust");
+    }
+    for (names, directory) in [(c, "c/"), (cpp, "cpp/"), (rust, "")] {
+        for name in names.iter().filter(|name| !["c", "cpp"].contains(&name.as_str())) {
+            let is_linked = list.contains(&format!("]({directory}{name}"));
+            assert!(is_linked, "lava/examples/README.md has no {directory}{name}");
+        }
+    }
+}
+
 /// Alone it says how to start it; with `LAVA_PLUGIN_DIR` and Open MPI's launcher it also runs as two ranks, by shared memory
 /// and, forced, by MPI.
 #[test]
