@@ -4,7 +4,8 @@
 //! `cargo run --release -p lava-benches --example languages -- PREFIX [ROUNDS]`, where PREFIX is an installed lava
 //! (doc/install.md, with `-DCMAKE_BUILD_TYPE=Release`). The programs are compiled with `cc -O2` and `c++ -O2`.
 //!
-//! Targets: a call from C within 5 ns of the same from Rust; the ping-pong in C++ within 3 % of that in C.
+//! Targets: a call from C within 5 ns of the same from Rust; the ping-pong in C++ within 3 % of that in C. C runs twice: how
+//! it differs from itself is what the machine cannot tell apart. Where there is valgrind, instructions are counted too.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -170,6 +171,34 @@ fn answer_orders(mut time: impl FnMut(&str, u64) -> lava::Result<f64>) -> lava::
     Ok(())
 }
 
+/// Instructions that valgrind counts in a run with so many of the last of `CALLS`; None without valgrind.
+fn count_instructions(program: &Path, count: u64, runtime: &Path) -> Option<u64> {
+    let mut command = Command::new("valgrind");
+    command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(program).arg("calls");
+    command.env("LAVA_RUNTIME_DIR", runtime).stdin(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.stdout(Stdio::null()).spawn().ok()?;
+    writeln!(child.stdin.take()?, "send {count}").ok()?;
+    let output = child.wait_with_output().ok()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    said.lines().find_map(|line| line.split_once("Collected : ")?.1.trim().parse().ok())
+}
+
+/// What no other work of the machine can disturb: the instructions of one call.
+fn compare_instructions(programs: &[PathBuf; 3], runtime: &Path) {
+    let one = |program| {
+        let few = count_instructions(program, 1000, runtime)?;
+        let more = count_instructions(program, 11_000, runtime)?;
+        Some(more.saturating_sub(few) as f64 / 10_000.0)
+    };
+    println!();
+    match (one(&programs[0]), one(&programs[1])) {
+        (Some(c), Some(cpp)) => {
+            println!("{:24} {c:8.1} {cpp:8.1}", "instructions, the same");
+        }
+        _ => println!("no instructions: install valgrind"),
+    }
+}
+
 /// What `compare` starts; for "calls" the second argument is the library.
 fn serve(role: &str, argument: &str) -> lava::Result<()> {
     if role == "calls" {
@@ -202,4 +231,5 @@ fn compare(prefix: &Path, rounds: usize) {
     let programs = [c, cpp, std::env::current_exe().expect("this program")];
     compare_calls(&programs, &prefix.join("lib/liblava.so"), &runtime.join("calls"), rounds);
     compare_trips(&programs, &runtime.join("trips"), rounds);
+    compare_instructions(&programs, &runtime.join("count"));
 }
