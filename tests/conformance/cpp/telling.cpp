@@ -105,7 +105,8 @@ void scope_producer(const std::string &channel) {
 
 void scope_consumer(const std::string &channel) {
     receiver side = open_receiver(channel);
-    const auto peer = lava::location::parse(receive(side.consumer).as<char>().data());
+    const auto told = receive(side.consumer);
+    const auto peer = lava::location::parse(told.as<char>().data());
     const auto own = lava::location::current(side.context);
     CHECK(own.process() != peer.process());
     CHECK(std::memcmp(own.native().boot_id, peer.native().boot_id, sizeof own.native().boot_id) == 0);
