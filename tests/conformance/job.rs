@@ -24,15 +24,11 @@ const NOT_REMOTE: &[(&str, &str)] = &[
     ),
     ("drop_slots", "what a consumer released is known to the producer a moment later"),
     ("huge_frame", "it takes longer than its waits on a small machine"),
-    (
-        "frame_after_producer",
-        "a rank's end waits for all ranks, and one dies unnoticed after its channel has ended",
-    ),
-    ("metadata", "it expects shm"),
-    ("require", "it requires shm"),
-    ("describe", "it describes shm"),
     ("scope", "the scope is forced"),
 ];
+
+/// Scenarios in which a rank is killed.
+const DYING: [&str; 3] = ["peer_lost", "consumer_lost", "frame_after_producer"];
 
 impl Mpi {
     /// Those whose launcher and plug-in are there; `LAVA_PLUGIN_DIR` says where the plug-ins are.
@@ -64,7 +60,7 @@ impl Mpi {
 
     /// Why a scenario is not played over this transport.
     pub(crate) fn leaves_out(self, scenario: &str) -> Option<&'static str> {
-        if self == Self::Mpich && ["peer_lost", "consumer_lost"].contains(&scenario) {
+        if self == Self::Mpich && DYING.contains(&scenario) {
             return Some("MPICH ends the whole job when a rank of the same host dies");
         }
         if scenario.starts_with("device_") {
@@ -132,6 +128,7 @@ impl Job {
         command.args(["sh", "-c", RANK, "rank"]).arg(directory).arg(scenario);
         command.arg(format!("conformance/{scenario}")).arg(producer).arg(consumer);
         command.env("LAVA_RUNTIME_DIR", directory.join("run")).env("LAVA_SCOPE", "remote");
+        command.env("CONFORMANCE_TRANSPORT", "mpi");
         // Open MPI's own files: jobs that share them disturb each other's start and end.
         command.env("TMPDIR", directory);
         command.env("OMPI_ALLOW_RUN_AS_ROOT", "1").env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");

@@ -5,6 +5,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
+use std::sync::OnceLock;
 
 use lava_tests::{Compiler, Language as Standard, Program, build_directory, root};
 
@@ -49,6 +50,8 @@ const SANITIZED: &[&str] = &[
     "-static-libasan",
 ];
 
+const UNSANITIZED: &[&str] = &["-O1", "-g1"];
+
 /// Every language of lava. Each plays both parts against each.
 pub(crate) fn all() -> Vec<Language> {
     vec![
@@ -58,9 +61,18 @@ pub(crate) fn all() -> Vec<Language> {
     ]
 }
 
+/// Every language that is a program of its own, without sanitizers.
+pub(crate) fn unsanitized() -> &'static [Language] {
+    static ALL: OnceLock<Vec<Language>> = OnceLock::new();
+    ALL.get_or_init(|| {
+        let cpp = compiled("cpp", "conformance_cpp_plain", Standard::Cpp17, UNSANITIZED);
+        vec![plain(), Language { environment: Vec::new(), ..cpp }, rust()]
+    })
+}
+
 /// The C program without sanitizers.
 pub(crate) fn plain() -> Language {
-    let plain = compiled("c", "conformance_c_plain", Standard::C11, &["-O1", "-g1"]);
+    let plain = compiled("c", "conformance_c_plain", Standard::C11, UNSANITIZED);
     Language { environment: Vec::new(), ..plain }
 }
 

@@ -1,7 +1,8 @@
 //! Runs every scenario of `scenarios.txt` between every ordered pair of languages: one produces, the other consumes. C and
 //! C++ run under AddressSanitizer and UndefinedBehaviorSanitizer, and some of C's scenarios under valgrind.
 //!
-//! With `LAVA_PLUGIN_DIR` also over MPI, the two as ranks that take each other for remote: `mpi/openmpi/c-rust/order`.
+//! With `LAVA_PLUGIN_DIR` also over MPI, the two as ranks that take each other for remote: `mpi/openmpi/c-rust/order`. There
+//! each scenario is played by one pair of languages, the next one by the next pair, and by all with `LAVA_TESTS=soak`.
 //!
 //! One test each, named `PRODUCER-CONSUMER/SCENARIO`: `cargo test -p lava-tests --test conformance -- c-cpp/order`.
 
@@ -33,8 +34,9 @@ fn main() {
         }
     }
     for mpi in Mpi::all() {
-        let pair = pair(mpi);
-        trials.extend(scenarios.iter().map(|scenario| remote(scenario, mpi, &pair)));
+        for (at, scenario) in scenarios.iter().enumerate() {
+            trials.extend(pairs(mpi, at).iter().map(|pair| remote(scenario, mpi, pair)));
+        }
     }
     let valgrind = language::valgrind();
     let some = scenarios.iter().filter(|some| UNDER_VALGRIND.contains(&some.name.as_str()));
@@ -78,10 +80,18 @@ fn trial(scenario: &Scenario, producer: &Language, consumer: &Language) -> Trial
     })
 }
 
-/// C and Rust, unsanitized: MPI's own memory is not looked at. With the other MPI they change parts.
-fn pair(mpi: Mpi) -> [Language; 2] {
-    let (c, rust) = (language::plain(), language::rust());
-    if mpi == Mpi::OpenMpi { [c, rust] } else { [rust, c] }
+/// Who plays the scenario with this number, unsanitized: MPI's own memory is not looked at. With another MPI another pair.
+fn pairs(mpi: Mpi, scenario: usize) -> Vec<[Language; 2]> {
+    let languages = language::unsanitized();
+    let pairs: Vec<[Language; 2]> = languages
+        .iter()
+        .flat_map(|producer| languages.iter().map(|consumer| [producer.clone(), consumer.clone()]))
+        .collect();
+    if std::env::var("LAVA_TESTS").is_ok_and(|length| length == "soak") {
+        return pairs;
+    }
+    let first = if mpi == Mpi::OpenMpi { 0 } else { pairs.len() / 2 };
+    vec![pairs[(first + scenario) % pairs.len()].clone()]
 }
 
 /// A scenario over MPI.
@@ -93,7 +103,7 @@ fn remote(scenario: &Scenario, mpi: Mpi, [producer, consumer]: &[Language; 2]) -
             return Ok(Completion::ignored_with(why));
         }
         let (Some(first), Some(second)) = (producer.program(), consumer.program()) else {
-            return Ok(Completion::ignored_with("no programs"));
+            return Ok(Completion::ignored_with("no gcc or no g++: install them"));
         };
         match play::play_remote(&scenario, mpi, first, second)? {
             Outcome::Passed => Ok(Completion::Completed),

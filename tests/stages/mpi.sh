@@ -78,6 +78,20 @@ tells() {
     done
 }
 
+# The scenarios of tests/conformance with their parts as ranks that take each other for remote. Most of them wait for others:
+# more at once than processors.
+conformance() {
+    local log=$work/logs/conformance.log counts
+    CARGO_TARGET_DIR=$target cargo test -p lava-tests --test conformance -- mpi/ --test-threads 3 >"$log" 2>&1
+    counts=$(sed -n 's/^test result: .* \([0-9]*\) passed; \([0-9]*\) failed; \([0-9]*\) ignored.*/\1 \2 \3/p' "$log")
+    [ -n "$counts" ] || { result conformance "FAILED: it did not run; the end of its log:"; tail -20 "$log"; return; }
+    # shellcheck disable=SC2086
+    set -- $counts
+    passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
+    echo "conformance over MPI ... $1 passed, $2 failed, $3 skipped"
+    [ "$2" -eq 0 ] || sed -n '/^failures:/,$p' "$log" | cut -c1-500 | head -80
+}
+
 other_than() { if [ "$1" = openmpi ]; then echo mpich; else echo openmpi; fi; }
 name_of() { if [ "$1" = openmpi ]; then echo "Open MPI"; else echo "MPICH"; fi; }
 
@@ -189,6 +203,7 @@ if [ ${#wanted[@]} -gt 0 ]; then
     # Where no plug-in lies beside it.
     cp "$lava" "$run_directory/lava"
     for kind in "${wanted[@]}"; do alone "$kind"; done
+    conformance
     if reason=$("$hosts" can); then
         "$hosts" up "$host_id"
         for kind in "${wanted[@]}"; do across "$kind"; done

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod descriptor;
 pub mod directory;
 pub mod epoll;
+pub mod exit;
 pub mod fork;
 pub mod futex;
 pub mod host;

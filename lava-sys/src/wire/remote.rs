@@ -9,7 +9,7 @@
 //!           <-------------------------------   Ready
 //!           <===============================   frames, on a tag of their own
 //!   Ack     ------------------------------->   releases, receives that are ready, how far was read
-//!   ... Beat either way; Detach, Bye from the consumer; Close, Bye from the producer ...
+//!   ... Beat either way, and as answer to Ask; Detach, Bye from the consumer; Close, Bye from the producer ...
 //! ```
 //! Numbers are in the sender's byte order; the magic number tells if that is another.
 
@@ -28,6 +28,7 @@ pub mod kind {
     pub const CLOSE: u16 = 38;
     pub const BYE: u16 = 39;
     pub const BEAT: u16 = 40;
+    pub const ASK: u16 = 41;
 }
 
 /// Room for any of these messages.
@@ -78,7 +79,7 @@ pub struct RemoteAttach {
     pub shares: u32,
 }
 
-/// `READY`, `DETACH`, `BYE`, `BEAT`.
+/// `READY`, `DETACH`, `BYE`, `BEAT`, `ASK`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
 pub struct RemotePlain {

@@ -19,6 +19,15 @@ void expect(const char *file, int line, const char *call, lava_status found, lav
     exit(1);
 }
 
+uint32_t expected_transport(void) {
+    const char *wanted = getenv("CONFORMANCE_TRANSPORT");
+    return wanted != NULL && strcmp(wanted, "mpi") == 0 ? LAVA_TRANSPORT_MPI : LAVA_TRANSPORT_SHM;
+}
+
+const char *expected_transport_word(void) { return expected_transport() == LAVA_TRANSPORT_MPI ? "\"mpi\"" : "\"shm\""; }
+
+uint32_t expected_copies(void) { return expected_transport() == LAVA_TRANSPORT_MPI; }
+
 void meet(const char *word) {
     char line[128], wanted[128];
     snprintf(wanted, sizeof wanted, "go %s\n", word);

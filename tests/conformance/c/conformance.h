@@ -29,6 +29,12 @@ extern lava_error detail;
 void fail(const char *file, int line, const char *text);
 void expect(const char *file, int line, const char *call, lava_status found, lava_status wanted);
 
+/* The transport of frames in host memory, between the two parts, and its word in descriptions. */
+uint32_t expected_transport(void);
+const char *expected_transport_word(void);
+/* Copies that lava makes of its frames. */
+uint32_t expected_copies(void);
+
 /* Waits until every other part has come to the same word. */
 void meet(const char *word);
 /* Says that this process is about to kill itself, and does so. */

@@ -24,7 +24,7 @@ void metadata_consumer(const char *channel) {
     lava_frame *frame = receive(side.consumer);
     lava_frame_info info = info_of(frame);
     CHECK(info.tag == 7 && info.timestamp_ns == 123456789 && info.sequence == 0);
-    CHECK(info.memory == LAVA_MEMORY_STANDARD && info.transport == LAVA_TRANSPORT_SHM);
+    CHECK(info.memory == LAVA_MEMORY_STANDARD && info.transport == expected_transport());
     OK(lava_frame_release(frame));
     uint64_t before = now();
     meet("before");

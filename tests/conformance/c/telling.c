@@ -16,13 +16,13 @@ void require_consumer(const char *channel) {
     options.require_transports = LAVA_TRANSPORT_VULKAN;
     EXPECT(lava_consumer_create(context, channel, &options, &consumer, &detail), LAVA_ERROR_REQUIREMENT);
     CHECK(consumer == NULL && strstr(detail.message, "vulkan") != NULL);
-    options.require_transports = LAVA_TRANSPORT_SHM | LAVA_TRANSPORT_VULKAN;
+    options.require_transports = expected_transport() | LAVA_TRANSPORT_VULKAN;
     options.flags = LAVA_CONSUMER_LIMIT_COPIES;
-    options.max_copies = 0;
+    options.max_copies = expected_copies();
     OK(lava_consumer_create(context, channel, &options, &consumer, &detail));
     lava_connection_info info = LAVA_CONNECTION_INFO_INIT;
     OK(lava_consumer_get_connection(consumer, &info, NULL, &detail));
-    CHECK(info.transport == LAVA_TRANSPORT_SHM && info.copies == 0 && info.reason[0] != 0);
+    CHECK(info.transport == expected_transport() && info.copies == expected_copies() && info.reason[0] != 0);
     receive_number(consumer, 0, 0);
     receive_end(consumer);
     lava_consumer_destroy(consumer);
@@ -30,14 +30,14 @@ void require_consumer(const char *channel) {
 }
 
 static void check_description(const char *text, const char *channel) {
-    CHECK(strstr(text, "\"shm\"") != NULL);
+    CHECK(strstr(text, expected_transport_word()) != NULL);
     CHECK(strstr(text, channel) != NULL);
 }
 
 /* Location and counters of one side; `other` is the process id that it must see. */
 static void check_connection(const lava_connection_info *info, const lava_location *peer, uint32_t other) {
     CHECK(info->struct_size == sizeof *info);
-    CHECK(info->transport == LAVA_TRANSPORT_SHM && info->copies == 0);
+    CHECK(info->transport == expected_transport() && info->copies == expected_copies());
     CHECK(info->state == LAVA_CONNECTION_OPEN);
     CHECK(info->peer_process == other && peer->process == other);
     CHECK(info->frames == 2 && info->bytes == 8 + 4096 && info->dropped == 0);
@@ -88,7 +88,7 @@ void describe_consumer(const char *channel) {
     lava_rejection rejection = LAVA_REJECTION_INIT;
     for (uint32_t index = 0; index < info.rejection_count; index++) {
         OK(lava_consumer_get_rejection(side.consumer, index, &rejection, &detail));
-        CHECK(rejection.transport != LAVA_TRANSPORT_SHM && rejection.reason[0] != 0);
+        CHECK(rejection.transport != expected_transport() && rejection.reason[0] != 0);
     }
     EXPECT(lava_consumer_get_rejection(side.consumer, info.rejection_count, &rejection, &detail), LAVA_ERROR_NOT_FOUND);
     size_t needed = 0;

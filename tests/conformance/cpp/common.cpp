@@ -20,6 +20,17 @@ void expect(const char *file, int line, const char *call, lava::status found, la
     std::exit(1);
 }
 
+lava::transport expected_transport() {
+    const char *wanted = std::getenv("CONFORMANCE_TRANSPORT");
+    return wanted != nullptr && std::string_view(wanted) == "mpi" ? lava::transport::mpi : lava::transport::shm;
+}
+
+std::string_view expected_transport_word() {
+    return expected_transport() == lava::transport::mpi ? "\"mpi\"" : "\"shm\"";
+}
+
+std::uint32_t expected_copies() { return expected_transport() == lava::transport::mpi; }
+
 void meet(const char *word) {
     std::cout << "meet " << word << std::endl;
     std::string line;

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstring>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <vector>
 
@@ -40,6 +41,12 @@ lava::status status_of(const lava::result<T> &found) {
     message = found ? std::string() : std::string(found.error().message());
     return found ? lava::status::ok : found.error().status();
 }
+
+// The transport of frames in host memory, between the two parts, and its word in descriptions.
+lava::transport expected_transport();
+std::string_view expected_transport_word();
+// Copies that lava makes of its frames.
+std::uint32_t expected_copies();
 
 // Waits until every other part has come to the same word.
 void meet(const char *word);

@@ -24,7 +24,7 @@ void metadata_consumer(const std::string &channel) {
     {
         const lava::frame_info info = receive(side.consumer).info();
         CHECK(info.tag() == 7 && info.timestamp_ns() == 123456789 && info.sequence() == 0);
-        CHECK(info.memory() == lava::memory::standard && info.transport() == lava::transport::shm);
+        CHECK(info.memory() == lava::memory::standard && info.transport() == expected_transport());
     }
     const auto before = clock_type::now();
     meet("before");

@@ -18,18 +18,18 @@ void require_consumer(const std::string &channel) {
     options.require_transports = lava::transport::vulkan;
     EXPECT(lava::consumer::try_open(context, channel, options), requirement);
     CHECK(contains(message, "vulkan"));
-    options.require_transports = lava::transport::shm | lava::transport::vulkan;
-    options.max_copies = 0;
+    options.require_transports = expected_transport() | lava::transport::vulkan;
+    options.max_copies = expected_copies();
     auto consumer = lava::consumer::open(context, channel, options);
     const lava::connection connection = consumer.connection();
-    CHECK(connection.transport() == lava::transport::shm && connection.copies() == 0 && !connection.reason().empty());
+    CHECK(connection.transport() == expected_transport() && connection.copies() == expected_copies() && !connection.reason().empty());
     receive_number(consumer, 0, 0);
     receive_end(consumer);
 }
 
 // Location and counters of one side; `other` is the process id that it must see.
 static void check_connection(const lava::connection &connection, std::uint64_t other) {
-    CHECK(connection.transport() == lava::transport::shm && connection.copies() == 0);
+    CHECK(connection.transport() == expected_transport() && connection.copies() == expected_copies());
     CHECK(connection.state() == lava::connection_state::open);
     CHECK(connection.peer_process() == other && connection.peer().process() == other);
     CHECK(connection.frames() == 2 && connection.bytes() == 8 + 4096 && connection.dropped() == 0);
@@ -50,7 +50,7 @@ void describe_producer(const std::string &channel) {
         const auto status = lava_producer_describe(side.producer.native_handle(), nullptr, 0, &needed, nullptr);
         CHECK(status == LAVA_ERROR_BUFFER_TOO_SMALL && needed > 1);
         const std::string text = side.producer.describe();
-        CHECK(contains(text, "\"shm\"") && contains(text, channel));
+        CHECK(contains(text, expected_transport_word()) && contains(text, channel));
     }
     meet("described");
 }
@@ -65,14 +65,14 @@ void describe_consumer(const std::string &channel) {
         check_connection(connection, other);
         CHECK(connection.held() == 1 && connection.queued() == 0);
         for (const lava::rejection &rejection : connection.rejections())
-            CHECK(rejection.transport() != lava::transport::shm && !rejection.reason().empty());
+            CHECK(rejection.transport() != expected_transport() && !rejection.reason().empty());
         const auto count = static_cast<std::uint32_t>(connection.rejections().size());
         lava_rejection raw = LAVA_REJECTION_INIT;
         const auto status = lava_consumer_get_rejection(side.consumer.native_handle(), count, &raw, nullptr);
         CHECK(status == LAVA_ERROR_NOT_FOUND);
     }
     const std::string text = side.consumer.describe();
-    CHECK(contains(text, "\"shm\"") && contains(text, channel));
+    CHECK(contains(text, expected_transport_word()) && contains(text, channel));
     CHECK(contains(side.context.describe(), "\"location\""));
     send_number(back.producer, own_process());
     meet("described");

@@ -5,11 +5,24 @@ use std::time::{Duration, Instant};
 
 use lava::{
     Consumer, ConsumerOptions, Context, ErrorKind, Frame, Outcome, Producer, ProducerOptions,
-    Received, Timeout,
+    Received, Timeout, Transport,
 };
 
 pub(crate) const LONG: Duration = Duration::from_secs(10);
 pub(crate) const SHORT: Duration = Duration::from_millis(20);
+
+/// The transport of frames in host memory, between the two parts, with its word in descriptions.
+pub(crate) fn expected_transport() -> (Transport, &'static str) {
+    match std::env::var("CONFORMANCE_TRANSPORT").as_deref() {
+        Ok("mpi") => (Transport::Mpi, "\"mpi\""),
+        _ => (Transport::Shm, "\"shm\""),
+    }
+}
+
+/// Copies that lava makes of its frames.
+pub(crate) fn expected_copies() -> u32 {
+    u32::from(expected_transport().0 == Transport::Mpi)
+}
 
 /// Waits until every other part has come to the same word.
 pub(crate) fn meet(word: &str) {

@@ -26,10 +26,11 @@ pub(crate) mod require {
         let vulkan = ConsumerOptions::new().require_transport(Transport::Vulkan);
         let refused = Consumer::open(&context, channel, &vulkan);
         assert!(assert_fails(refused, ErrorKind::Requirement).contains("vulkan"));
-        let either = vulkan.require_transport(Transport::Shm).max_copies(0);
+        let either = vulkan.require_transport(expected_transport().0).max_copies(expected_copies());
         let mut consumer = Consumer::open(&context, channel, &either).expect("consumer");
         let connection = consumer.connection().expect("connection");
-        assert_eq!((connection.transport, connection.copies), (Transport::Shm, 0));
+        let expected = (expected_transport().0, expected_copies());
+        assert_eq!((connection.transport, connection.copies), expected);
         assert!(!connection.reason.is_empty());
         receive_number(&mut consumer, 0, 0);
         receive_end(&mut consumer);
@@ -40,7 +41,8 @@ pub(crate) mod describe {
     use super::*;
 
     fn check_connection(connection: &ConnectionInfo, other: u32) {
-        assert_eq!((connection.transport, connection.copies), (Transport::Shm, 0));
+        let expected = (expected_transport().0, expected_copies());
+        assert_eq!((connection.transport, connection.copies), expected);
         assert_eq!(connection.state, ConnectionState::Open);
         assert_eq!((connection.peer_process, connection.peer.process()), (Some(other), other));
         assert_eq!((connection.frames, connection.bytes, connection.dropped), (2, 8 + 4096, 0));
@@ -48,7 +50,7 @@ pub(crate) mod describe {
     }
 
     fn check_text(text: &str, channel: &str) {
-        assert!(text.contains("\"shm\"") && text.contains(channel), "{text}");
+        assert!(text.contains(expected_transport().1) && text.contains(channel), "{text}");
     }
 
     pub(crate) fn producer(channel: &str) {
@@ -76,7 +78,7 @@ pub(crate) mod describe {
         assert_eq!((connection.held, connection.queued), (1, 0));
         drop(held);
         for rejection in &connection.rejections {
-            assert!(rejection.transport != Transport::Shm && !rejection.reason.is_empty());
+            assert!(rejection.transport != expected_transport().0 && !rejection.reason.is_empty());
         }
         check_text(&consumer.describe().expect("description"), channel);
         send_number(&mut back, std::process::id().into());

@@ -13,6 +13,7 @@ use super::round::Owner;
 use super::seeking::Seeker;
 use super::sender::{self, Sender};
 use crate::error::{Error, Result};
+use crate::os::exit;
 use crate::transport::mpi::job::Job;
 use crate::transport::mpi::mailbox::Mailbox;
 use crate::transport::mpi::port::{Completion, Port, Request};
@@ -168,11 +169,16 @@ impl Engine {
         self.look_at_senders()?;
         self.look_at_receivers()?;
         self.pending.retain(|one| !one.deadline.passed());
+        if exit::has_begun() {
+            // The plug-in now waits for all ranks to end, however long they work, but not for a dead one.
+            self.peers.watch_all(self.port.rank());
+        }
         let mut signs = std::mem::take(&mut self.signs);
         self.peers.turn(now, &mut signs);
         for sign in signs.drain(..) {
             match sign {
                 Sign::Beat(rank) => self.say(kind::BEAT, rank, 0, 0)?,
+                Sign::Ask(rank) => self.say(kind::ASK, rank, 0, 0)?,
                 Sign::Lost(rank) => self.lose_rank(rank),
             }
         }

@@ -55,7 +55,7 @@ impl Engine {
     }
 
     fn plain(&mut self, from: i32, kind: u16, bytes: &[u8]) -> Result<()> {
-        let kinds = [kind::READY, kind::DETACH, kind::BYE, kind::BEAT];
+        let kinds = [kind::READY, kind::DETACH, kind::BYE, kind::BEAT, kind::ASK];
         let plain = letters::RemotePlain::decode(bytes, &kinds).map_err(protocol)?;
         let address = plain.address;
         match kind {
@@ -64,6 +64,7 @@ impl Engine {
                     receiver.ready = true;
                 }
             }
+            kind::ASK => self.say(kind::BEAT, from, 0, 0)?,
             kind::DETACH => {
                 if let Some(sender) = self.sender(from, address) {
                     sender.detach();

@@ -1,4 +1,5 @@
-//! Which ranks are alive: whoever has a connection with one says so at times, and expects to hear from it.
+//! Which ranks are alive: whoever has a connection with one says so at times, and expects to hear from it. Who waits for
+//! all ranks at its end asks each whether it lives.
 
 use crate::os::clock::now_ns;
 
@@ -24,6 +25,8 @@ struct Peer {
 pub struct Peers {
     peers: Box<[Peer]>,
     turned_at: u64,
+    /// Every rank is watched, with or without a connection.
+    all: bool,
 }
 
 /// What a turn found.
@@ -31,13 +34,19 @@ pub struct Peers {
 pub enum Sign {
     /// Send a sign of life.
     Beat(i32),
+    /// Send one that is to be answered with another.
+    Ask(i32),
     /// It is silent for too long.
     Lost(i32),
 }
 
 impl Peers {
     pub fn new(ranks: i32) -> Self {
-        Self { peers: vec![Peer::default(); ranks.max(0) as usize].into(), turned_at: now_ns() }
+        Self {
+            peers: vec![Peer::default(); ranks.max(0) as usize].into(),
+            turned_at: now_ns(),
+            all: false,
+        }
     }
 
     fn peer(&mut self, rank: i32) -> Option<&mut Peer> {
@@ -62,6 +71,14 @@ impl Peers {
         }
     }
 
+    /// From now on every rank but the own one is watched, and asked: it may not watch this one.
+    pub fn watch_all(&mut self, own: i32) {
+        if !std::mem::replace(&mut self.all, true) {
+            let ranks = 0..self.peers.len() as i32;
+            ranks.filter(|rank| *rank != own).for_each(|rank| self.watch(rank));
+        }
+    }
+
     /// A message of this rank came.
     pub fn heard(&mut self, rank: i32) {
         if let Some(peer) = self.peer(rank) {
@@ -81,10 +98,12 @@ impl Peers {
                 peer.heard_at = now;
             }
             if now.saturating_sub(peer.heard_at) > LOST_NS {
+                peer.connections = 0;
                 signs.push(Sign::Lost(rank as i32));
             } else if now.saturating_sub(peer.beat_at) > BEAT_NS {
                 peer.beat_at = now;
-                signs.push(Sign::Beat(rank as i32));
+                let sign = if self.all { Sign::Ask } else { Sign::Beat };
+                signs.push(sign(rank as i32));
             }
         }
     }
@@ -117,6 +136,7 @@ mod tests {
             for sign in turn(&mut peers, start + step * STEP) {
                 match sign {
                     Sign::Beat(rank) => beats[rank as usize] += 1,
+                    Sign::Ask(rank) => panic!("{rank} is asked"),
                     Sign::Lost(rank) => {
                         assert_eq!(rank, 1);
                         lost = lost.or(Some(step * STEP));
@@ -126,6 +146,22 @@ mod tests {
         }
         assert!(lost.is_some_and(|lost| (LOST_NS..LOST_NS + 3 * STEP).contains(&lost)), "{lost:?}");
         assert!(beats[0] == 0 && beats[1] > 10 && beats[2] > 20, "{beats:?}");
+    }
+
+    #[test]
+    fn at_the_end_all_others_are_asked_and_a_silent_one_is_lost_once() {
+        let mut peers = Peers::new(3);
+        let start = now_ns();
+        peers.watch_all(0);
+        peers.watch_all(0);
+        assert_eq!(turn(&mut peers, start + STEP), [Sign::Ask(1), Sign::Ask(2)]);
+        let mut lost = Vec::new();
+        for step in 2..200 {
+            peers.heard(2);
+            let signs = turn(&mut peers, start + step * STEP);
+            lost.extend(signs.into_iter().filter(|sign| matches!(sign, Sign::Lost(_))));
+        }
+        assert_eq!(lost, [Sign::Lost(1)]);
     }
 
     #[test]

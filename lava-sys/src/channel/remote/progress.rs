@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::log::Log;
 use crate::memory::MemoryContext;
 use crate::os::clock::Deadline;
+use crate::os::exit;
 use crate::os::fork::ForkGuard;
 use crate::os::futex::{self, Word};
 use crate::scope::Location;
@@ -208,6 +209,9 @@ impl Remote {
         let engine = Engine::new(port, Arc::clone(job), self)?;
         *lock(&self.engine) = Some(engine);
         self.attached.store(!job.info.initialised_by_lava, Ordering::Release);
+        if job.info.initialised_by_lava {
+            exit::expect();
+        }
         self.free.store(job.own_threads(), Ordering::Release);
         Ok(())
     }

@@ -67,6 +67,18 @@ impl Engine {
         Ok(())
     }
 
+    /// A search is over without a connection: who has reserved a place for it is told.
+    fn give_up(&mut self, key: u64) {
+        for seeker in self.seekers.extract_if(.., |one| one.key == key).collect::<Vec<_>>() {
+            for (rank, answer) in seeker.answers {
+                if answer.welcome.status == LAVA_OK {
+                    // An error is the engine's end, which the next call tells.
+                    let _ = self.say(kind::BYE, rank, answer.address.from, key);
+                }
+            }
+        }
+    }
+
     fn ask(&mut self, key: u64, ranks: &[i32], hello: &wire::Hello) -> Result<()> {
         let hello = letters::RemoteHello {
             head: letters::RemoteHello::make_head(kind::HELLO, 0),
@@ -334,7 +346,7 @@ impl<'a> Search<'a> {
 impl Drop for Search<'_> {
     fn drop(&mut self) {
         if let Some(key) = self.key {
-            self.remote.with(|engine| engine.seekers.retain(|one| one.key != key));
+            self.remote.with(|engine| engine.give_up(key));
         }
     }
 }
