@@ -24,10 +24,14 @@ run_directory=$(mktemp -d)
 export LAVA_RUNTIME_DIR=$run_directory/runtime
 
 clean_up() {
-    "$hosts" down "$host_id" 2>/dev/null
+    local host
+    # Those of the failures have names of their own.
+    for host in $(ip netns list 2>/dev/null | awk '{ print $1 }' | grep "^$host_id.*-a\$"); do "$hosts" down "${host%-a}"; done
     rm -rf "$run_directory"
 }
 trap clean_up EXIT
+# shellcheck source=tests/mpi/failures.sh
+. tests/mpi/failures.sh
 
 result() {
     if [ "$2" = ok ]; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
@@ -182,7 +186,7 @@ across() {
 
 nothing_left() {
     local left
-    left=$(ip netns list 2>/dev/null | grep -c "^$host_id-")
+    left=$(ip netns list 2>/dev/null | grep -c "^$host_id")
     [ "$left" -eq 0 ] || { echo "$left network namespaces are left"; return 1; }
     left=$(ps -eo pid,args | grep -E "[o]rted.*$host_id|[h]ydra_pmi_proxy.*$host_id")
     [ -z "$left" ] || { echo "processes are left: $left"; return 1; }
@@ -203,8 +207,10 @@ if [ ${#wanted[@]} -gt 0 ]; then
     # Where no plug-in lies beside it.
     cp "$lava" "$run_directory/lava"
     for kind in "${wanted[@]}"; do alone "$kind"; done
+    reason=$("$hosts" can) && begin_failures "${wanted[@]}"
     conformance
-    if reason=$("$hosts" can); then
+    if [ -z "$reason" ]; then
+        end_failures "${wanted[@]}"
         "$hosts" up "$host_id"
         for kind in "${wanted[@]}"; do across "$kind"; done
         "$hosts" down "$host_id"
