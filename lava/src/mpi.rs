@@ -44,7 +44,8 @@ impl Context {
     ///
     /// # Errors
     /// `TimedOut` (some ranks are still to come); `Unsupported` (no plug-in, a launcher of another MPI, two MPIs: the
-    /// message says which, and what to do); `Limit` (another context of this process is in the job); `Forked`.
+    /// message says which, and what to do); `Limit` (another context of this process is in the job with
+    /// other settings); `Forked`.
     pub fn peers(&self, timeout: impl Into<Timeout>) -> Result<Vec<Location>> {
         let (mut count, timeout) = (0, timeout.into().nanoseconds());
         Error::check(|error| {

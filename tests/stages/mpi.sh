@@ -18,6 +18,8 @@ host_id=lv$$
 passed=0 failed=0 skipped=0
 mkdir -p "$plugins" "$work/logs"
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+# UCX, which MPICH uses, writes its warnings to standard output otherwise, among what programs print there.
+export UCX_LOG_FILE=stderr
 export LAVA_PLUGIN_DIR=$plugins LD_LIBRARY_PATH=$library${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 lava=$target/debug/lava
 run_directory=$(mktemp -d)
@@ -106,6 +108,16 @@ build_plugin() {
     ln -sf "$target/lava-tests/mpi-$1/debug/liblava_mpi.so" "$plugins/liblava_mpi_$1.so"
 }
 
+# What users copy, and the program of the floods. None of them knows MPI: one serves both.
+build_programs() {
+    gcc -std=c99 -Wall -Wextra -pedantic -Werror -Iinclude lava/examples/c/mpi_ping_pong.c -L"$library" -llava \
+        -o "$work/ping_pong_c" || return
+    gcc -std=c99 -Wall -Wextra -pedantic -Werror -Iinclude tests/mpi/flood.c -L"$library" -llava -o "$work/flood" || return
+    g++ -std=c++17 -Wall -Wextra -Werror -Iinclude lava/examples/cpp/mpi_ping_pong.cpp -L"$library" -llava \
+        -o "$work/ping_pong_cpp" || return
+    cargo build -p lava --example mpi_ping_pong && ln -sf "$target/debug/examples/mpi_ping_pong" "$work/ping_pong_rust"
+}
+
 # The plug-in and C program of one MPI.
 build() {
     check "$1-plugin" build_plugin "$1"
@@ -128,6 +140,33 @@ without_library() {
     unshare -m sh -c 'mount --bind /dev/null "$1" && shift && exec "$@"' sh "$file" env LAVA_MPI="$1" "$lava" info
 }
 
+# Two ranks of one host, by shared memory and by MPI; each of the examples with itself.
+ping_pong() {
+    local language
+    for language in c cpp rust; do
+        tells "200 round trips of 65536 bytes" "both map it" -- job "$1" 2 "$work/ping_pong_$language" 200 &&
+            LAVA_SCOPE=remote tells "200 round trips of 65536 bytes" "sent by MPI" -- \
+                job "$1" 2 "$work/ping_pong_$language" 200 || return
+    done
+}
+
+# The tools as a user starts them.
+demo() {
+    local text
+    text=$(LAVA_SCOPE=${2:-} job "$1" 3 "$lava" --json demo --size 32MiB) || return
+    jq -e --arg transport "$3" '.verified and (.consumers | length) == 2
+        and all(.consumers[]; .transport == $transport and .verified)' <<<"$text"
+}
+
+perf() {
+    local text
+    text=$(job "$1" 2 "$lava" --json perf --transport mpi --sizes 64,1MiB --round-time 50ms) || return
+    echo "$text"
+    jq -e '.connection.transport == "mpi" and (.rows | length) == 2
+        and all(.rows[]; .latency.p50 > 0 and .bytes_per_second > 0)' <<<"$text" || return
+    tells "transport mpi" "1 MiB" "MB/s" -- job "$1" 2 "$lava" perf --transport mpi --sizes 1MiB --round-time 50ms
+}
+
 # What one MPI does on this host.
 alone() {
     local kind=$1 other
@@ -138,6 +177,11 @@ alone() {
         # shellcheck disable=SC2086
         check "$kind-attach-${mode%% *}" job "$kind" 3 "$work/attach_$kind" $mode
     done
+    check "$kind-ping-pong" ping_pong "$kind"
+    check "$kind-demo" demo "$kind" "" shm
+    check "$kind-demo-remote" demo "$kind" remote mpi
+    check "$kind-perf" perf "$kind"
+    LAVA_SCOPE=remote check "$kind-flood" job "$kind" 3 "$work/flood"
     check "$kind-asked-for-the-other" tells "every rank would be alone" "LAVA_MPI=$kind" -- \
         env LAVA_MPI="$other" bash -c "$(declare -f job); job $kind 2 $lava info"
     check "$kind-missing-plugin" tells "no MPI plug-in" "LAVA_PLUGIN_DIR" -- \
@@ -161,6 +205,13 @@ two_hosts_information() {
     jq -e '.mpi.library.job.ranks == 2 and .mpi.library.job.hosts == 2' <<<"$text"
 }
 
+two_hosts_demo() {
+    local text
+    text=$(apart "$1" 2 "$lava" --json demo --size 32MiB) || return
+    jq -e '.verified and ([.consumers[].transport] | sort) == ["mpi", "mpi", "shm"]' <<<"$text"
+    tells "transport mpi" "1 MiB" -- apart "$1" 1 "$lava" perf --sizes 1MiB --round-time 50ms
+}
+
 # A producer with a consumer on its host and one on the other: each by its own transport, and the file crosses once.
 both_ways() {
     local at=$run_directory/both before crossed size
@@ -180,6 +231,7 @@ across() {
     check "$1-two-hosts" two_hosts_information "$1"
     check "$1-two-hosts-attach" apart "$1" 1 "$work/attach_$1" multiple frames
     check "$1-two-hosts-file" both_ways "$1"
+    check "$1-two-hosts-demo" two_hosts_demo "$1"
     # Equal names do not make one host.
     SAME_NAME=1 check "$1-two-hosts-of-one-name" two_hosts_information "$1"
 }
@@ -203,6 +255,7 @@ done
 if [ ${#wanted[@]} -gt 0 ]; then
     check format cargo fmt --manifest-path lava-sys/mpi/Cargo.toml --check
     check lava bash -c 'cargo build -p lava && cargo run -p lava-tests --bin build-library'
+    check programs build_programs
     for kind in "${wanted[@]}"; do build "$kind"; done
     # Where no plug-in lies beside it.
     cp "$lava" "$run_directory/lava"

@@ -88,7 +88,7 @@ unsafe fn join_once(options: &Join) -> Result<Joined, Fault> {
     let base = {
         let mut active = lock(&ACTIVE);
         if active.joining || active.port.is_some() {
-            let words = "another context of this process is in the MPI job; use that one, or destroy it first";
+            let words = "another context of this process is in the MPI job with other settings; use its settings";
             return Err(Fault::new(BUSY, words));
         }
         if !process::runs() || process::is_ending() {

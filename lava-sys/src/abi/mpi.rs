@@ -17,7 +17,7 @@ use crate::types::*;
 ///            `MPI_THREAD_MULTIPLE`.
 /// Returns:   `LAVA_OK`; `LAVA_TIMED_OUT` (some ranks are still to come); `LAVA_ERROR_UNSUPPORTED` (no plug-in, a launcher of
 ///            another MPI, two MPIs: the message says which, and what to do); `_LIMIT` (another context of this process is
-///            in the job); `_FORKED`.
+///            in the job with other settings); `_FORKED`.
 /// Since:     0.1
 ///
 /// # Safety

@@ -1,4 +1,5 @@
-//! Progress of anything long, on a terminal's standard error and nowhere else.
+//! Progress of anything long, on a terminal's standard error and nowhere else; of the ranks of an MPI job only the first
+//! draws, as they share the terminal.
 
 use std::io::{IsTerminal, stderr};
 use std::time::Duration;
@@ -6,7 +7,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 fn styled(bar: ProgressBar, template: &str) -> ProgressBar {
-    if !stderr().is_terminal() {
+    if !stderr().is_terminal() || is_later_rank() {
         return ProgressBar::hidden();
     }
     if let Ok(style) = ProgressStyle::with_template(template) {
@@ -14,6 +15,14 @@ fn styled(bar: ProgressBar, template: &str) -> ProgressBar {
     }
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
+}
+
+/// As the launchers tell it: Open MPI, Hydra and Slurm with PMI, PMIx.
+fn is_later_rank() -> bool {
+    ["OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok())
+        .is_some_and(|rank| rank != "0")
 }
 
 /// Bytes of `total`; `None` if the end is not known.

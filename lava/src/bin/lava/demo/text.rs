@@ -20,12 +20,17 @@ const COLUMNS: [(&str, Align); 9] = [
 pub fn render(report: &Report) -> String {
     let mut table = Table::new(&COLUMNS);
     for consumer in &report.consumers {
+        // None was measured where the clocks are two.
+        let time = |value| match consumer.latency.count {
+            0 => "-".to_owned(),
+            _ => format_nanoseconds(value),
+        };
         table.row([
             format!("process {}", consumer.process),
             consumer.transport.clone(),
             consumer.copies.to_string(),
-            format_nanoseconds(consumer.latency.p50),
-            format_nanoseconds(consumer.latency.p99),
+            time(consumer.latency.p50),
+            time(consumer.latency.p99),
             format_rate(consumer.frames_per_second),
             format_throughput(consumer.bytes_per_second),
             if consumer.verified { "ok" } else { "WRONG" }.to_owned(),

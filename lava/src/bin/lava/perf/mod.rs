@@ -1,11 +1,13 @@
 //! `lava perf`: lava against the physical limits of this machine. Two pinned processes; every row runs in short
-//! rounds that alternate with its limit, so that what else the machine does meets both alike.
+//! rounds that alternate with its limit, so that what else the machine does meets both alike. In an MPI job the first two
+//! ranks are measured instead ([`job`]).
 
 mod channel;
 mod clock;
 pub mod cpu;
 mod device;
 mod idle;
+mod job;
 mod limit;
 pub mod plan;
 mod plot;
@@ -22,6 +24,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::endpoint::TransportName;
 use crate::failure::{Doing, Failure};
 use crate::gpu::DeviceArgument;
 use crate::units::{parse_duration, parse_positive_size};
@@ -40,6 +43,9 @@ pub struct Arguments {
     memory: PerfMemory,
     #[command(flatten)]
     device: DeviceArgument,
+    /// In an MPI job: measure this transport, also where the ranks could have another [default: what they have]
+    #[arg(long, value_name = "TRANSPORT", value_enum)]
+    transport: Option<TransportName>,
     /// Short: few rounds, few sizes
     #[arg(long)]
     quick: bool,
@@ -114,6 +120,13 @@ const IDLE_TIME: Duration = Duration::from_secs(1);
 
 /// Runs the subcommand.
 pub fn run(arguments: &Arguments, json: bool) -> Result<(), Failure> {
+    if let Some((context, ranks)) = job::ranks(arguments)? {
+        return job::run(arguments, &context, &ranks, json);
+    }
+    if arguments.transport.is_some() {
+        let words = "--transport is for ranks of an MPI job: mpirun -n 2 lava perf --transport mpi";
+        return Err(Failure::Usage(words.to_owned()));
+    }
     if arguments.memory == PerfMemory::Device || arguments.device.device.is_some() {
         return device::run(arguments, json);
     }
