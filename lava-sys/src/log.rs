@@ -4,7 +4,7 @@
 use std::ffi::{CString, c_char, c_void};
 use std::fmt::Display;
 use std::io::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Result};
 use crate::types::*;
@@ -102,6 +102,8 @@ enum Output {
     Nowhere,
     Stderr,
     Sink(Arc<Sink>),
+    /// The logs of contexts, by their numbers: lines go to the first.
+    Several(Arc<Mutex<Vec<(u64, Log)>>>),
 }
 
 /// A context's log: clone it for whoever writes lines; the sink ends with the last clone.
@@ -126,9 +128,36 @@ impl Log {
         Self { level, output: Output::Sink(Arc::new(sink)) }
     }
 
+    /// For what several contexts share and what outlives them: lines go to the log of one of them, and nowhere while there
+    /// is none.
+    pub fn of_several() -> Self {
+        Self { level: Level::Debug, output: Output::Several(Arc::default()) }
+    }
+
+    /// A context joins with its log.
+    pub fn join(&self, context: u64, log: Self) {
+        if let Output::Several(logs) = &self.output {
+            lock(logs).push((context, log));
+        }
+    }
+
+    /// A context ends. Its log gets no line after this call, and is given back by it if nobody else has it.
+    pub fn leave(&self, context: u64) {
+        if let Output::Several(logs) = &self.output {
+            lock(logs).retain(|(member, _)| *member != context);
+        }
+    }
+
     /// Whether a line of this level is wanted by anybody.
     pub fn shows(&self, level: Level) -> bool {
-        level <= self.level && !matches!(self.output, Output::Nowhere)
+        level <= self.level
+            && match &self.output {
+                Output::Nowhere => false,
+                Output::Several(logs) => {
+                    lock(logs).first().is_some_and(|(_, log)| log.shows(level))
+                }
+                Output::Stderr | Output::Sink(_) => true,
+            }
     }
 
     pub fn error<M: Display>(&self, message: impl FnOnce() -> M) {
@@ -159,15 +188,24 @@ impl Log {
                 let _ = std::io::stderr().lock().write_all(line.as_bytes());
             }
             Output::Sink(sink) => sink.line(level, message().to_string()),
+            Output::Several(logs) => {
+                // Under the lock, so that a context that ends waits for its line.
+                if let Some((_, log)) = lock(logs).first() {
+                    log.line(level, message);
+                }
+            }
         }
     }
+}
+
+fn lock<T>(logs: &Mutex<T>) -> MutexGuard<'_, T> {
+    logs.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use std::ffi::CStr;
-    use std::sync::Mutex;
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
@@ -230,6 +268,27 @@ mod tests {
         drop(second);
         assert_eq!(record.given_back.load(Ordering::Relaxed), 1);
         assert_eq!(record.lines.lock().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn lines_of_several_go_to_one_that_lives_and_a_log_that_left_is_given_back() {
+        let records = [Record::default(), Record::default()];
+        let several = Log::of_several();
+        several.error(|| -> String { panic!("formatted for nobody") });
+        for (context, record) in records.iter().enumerate() {
+            several.join(context as u64, Log::to_sink(Level::Warn, sink_of(record)));
+        }
+        let clone = several.clone();
+        clone.warn(|| "first");
+        several.leave(0);
+        clone.warn(|| "second");
+        clone.info(|| -> String { panic!("formatted though nobody wants it") });
+        several.leave(1);
+        clone.error(|| -> String { panic!("formatted for nobody") });
+        for (record, line) in records.iter().zip(["first", "second"]) {
+            assert_eq!(record.lines.lock().unwrap().clone(), [(2, line.to_owned())]);
+            assert_eq!(record.given_back.load(Ordering::Relaxed), 1);
+        }
     }
 
     #[test]

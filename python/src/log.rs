@@ -52,9 +52,13 @@ pub(crate) fn write(level: LogLevel, line: &str) {
             queue.lost += 1;
         }
     }
+    // SAFETY: may be called by any thread at any time. A context that nobody closed lives on when the interpreter has ended,
+    // and lines of then wait for ever.
+    if unsafe { ffi::Py_IsInitialized() } == 0 {
+        return;
+    }
     if !TOLD.swap(true, Ordering::AcqRel) {
-        // SAFETY: may be called by any thread, attached or not, while the interpreter lives. Contexts end before it
-        // does, or their lines are refused here: the list of pending calls is static.
+        // SAFETY: may be called by any thread, attached or not, while the interpreter lives.
         let told = unsafe { ffi::Py_AddPendingCall(Some(pending), std::ptr::null_mut()) };
         if told != 0 {
             TOLD.store(false, Ordering::Release);

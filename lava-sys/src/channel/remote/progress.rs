@@ -105,10 +105,14 @@ impl Remote {
                 return Self::new(start, facts, false);
             }
             shared.members.fetch_add(1, Ordering::AcqRel);
+            shared.facts.log.join(facts.location.context, facts.log);
             shared.ring();
             return Arc::clone(shared);
         }
-        Arc::clone(shared.insert(Self::new(start, facts, true)))
+        // It outlives its contexts, and their logs may not be used after them.
+        let log = Log::of_several();
+        log.join(facts.location.context, facts.log);
+        Arc::clone(shared.insert(Self::new(start, Facts { log, ..facts }, true)))
     }
 
     fn new(start: Start, facts: Facts, shared: bool) -> Arc<Self> {
@@ -378,6 +382,7 @@ impl Remote {
             return;
         }
         self.linger(context);
+        self.facts.log.leave(context);
         if self.members.fetch_sub(1, Ordering::AcqRel) == 1 {
             // Whoever is inside of MPI now comes out of it.
             drop(lock(&self.engine));

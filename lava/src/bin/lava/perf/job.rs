@@ -15,9 +15,7 @@ use crate::endpoint::{Connection, patiently};
 use crate::failure::{Doing, Failure};
 use crate::statistics::Summary;
 use crate::table::{Align, Table};
-use crate::units::{
-    Timeout, format_nanoseconds, format_rate, format_size, format_throughput,
-};
+use crate::units::{Timeout, format_nanoseconds, format_rate, format_size, format_throughput};
 use crate::{interrupt, output, progress};
 
 const SIZES: [usize; 9] =
