@@ -42,7 +42,7 @@ fi
 
 mkdir -p "$home"
 if ! { "$python" -m venv "$home/venv" && "$home/venv/bin/pip" install --quiet \
-    maturin numpy ml_dtypes pytest pytest-xdist mypy; } >"$home/pip.log" 2>&1; then
+    maturin numpy ml_dtypes mpi4py pytest pytest-xdist mypy; } >"$home/pip.log" 2>&1; then
     tail -5 "$home/pip.log"
     skip "pip cannot install maturin, numpy, pytest and mypy"
 fi
@@ -64,6 +64,8 @@ else
     result conformance_rust FAILED
 fi
 
+# Built by the stage `mpi`, where it ran before.
+[ -d "$target/lava-tests/mpi/plugins" ] && export LAVA_PLUGIN_DIR=$target/lava-tests/mpi/plugins
 # Built by the stage `conformance`, where it ran before.
 [ -x "$target/lava-tests/conformance_c" ] && export CONFORMANCE_C=$target/lava-tests/conformance_c
 [ -x "$target/lava-tests/conformance_cpp" ] && export CONFORMANCE_CPP=$target/lava-tests/conformance_cpp
