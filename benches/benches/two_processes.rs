@@ -9,6 +9,8 @@
 
 #[path = "../../lava/src/bin/lava/child.rs"]
 mod child;
+#[path = "../../lava/src/bin/lava/endpoint.rs"]
+mod endpoint;
 #[path = "../../lava/src/bin/lava/failure.rs"]
 mod failure;
 #[path = "../../lava/src/bin/lava/gpu/mod.rs"]

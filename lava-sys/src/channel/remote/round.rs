@@ -124,8 +124,13 @@ impl Engine {
     /// Sends what producers have published. `called`: one of them called and was not heard. True if something was sent.
     fn pump(&mut self, called: bool) -> Result<bool> {
         let mut busy = false;
-        for sender in self.senders.iter_mut().filter(|one| !one.detached) {
-            busy |= sender.outgoing.pump(&mut *self.port, called)?;
+        for sender in &mut self.senders {
+            if sender.detached {
+                // What was begun is waited for at the other end.
+                sender.outgoing.send_parts(&mut *self.port)?;
+            } else {
+                busy |= sender.outgoing.pump(&mut *self.port, called)?;
+            }
         }
         Ok(busy)
     }

@@ -21,8 +21,8 @@ pub const TENSOR: usize = TENSOR_WORDS * size_of::<u64>();
 pub const SLACK: u64 = 256;
 
 /// Most bytes of a message that carries payload. MPI counts with `int`, and some move a whole message in one call, in which
-/// nothing else moves.
-pub const CHUNK: usize = 1 << 26;
+/// nothing else moves. Small in unit tests, which then have frames of many parts.
+pub const CHUNK: usize = if cfg!(test) { 1 << 14 } else { 1 << 26 };
 
 /// Most bytes of a message of several frames: what MPIs send at once through shared memory, with their own header.
 pub const SMALL: usize = 62 * LINE;

@@ -29,6 +29,20 @@ const BURST: u32 = 16;
 /// Messages on their way while small frames wait for each other.
 const BURST_WINDOW: u64 = 2;
 
+/// Messages on their way while parts of a large frame follow. MPIs move a whole message of their own memory in one call,
+/// and signs of life wait for that call: some hundred megabytes are a fraction of a second.
+const PARTS_WINDOW: usize = 3;
+
+/// A large frame of which parts are still to be sent.
+struct Bulk {
+    from: Arc<Buffer>,
+    /// Where its payload begins.
+    at: u64,
+    size: u64,
+    /// How much of it was sent.
+    sent: u64,
+}
+
 /// What a new one is made of.
 pub struct Parts {
     pub inlet: ShmInlet,
@@ -68,6 +82,8 @@ pub struct Outgoing {
     burst: u32,
     /// A descriptor that was taken and is not sent yet: its buffer is not known, or a message was full.
     waiting: Option<Words>,
+    /// Comes before everything else.
+    bulk: Option<Bulk>,
     ring: SendRing,
     /// Oldest first, with the place in `ring` that each uses.
     sends: VecDeque<(Request, Option<usize>)>,
@@ -87,6 +103,7 @@ impl Outgoing {
             asked: 0,
             burst: 0,
             waiting: None,
+            bulk: None,
             ring: SendRing::new(),
             sends: VecDeque::with_capacity(64),
             armed: false,
@@ -106,7 +123,10 @@ impl Outgoing {
 
     /// True if the producer said that it ends, and all that it sent is with MPI.
     pub fn is_drained(&self) -> bool {
-        self.sends.is_empty() && self.waiting.is_none() && !self.parts.inlet.ready()
+        self.sends.is_empty()
+            && self.bulk.is_none()
+            && self.waiting.is_none()
+            && !self.parts.inlet.ready()
     }
 
     /// True if the producer has ended.
@@ -116,18 +136,22 @@ impl Outgoing {
 
     /// Changes as long as the consumer takes what is sent.
     pub fn moved(&self) -> u64 {
-        self.consumed.wrapping_add(self.sent)
+        let part = self.bulk.as_ref().map_or(0, |bulk| bulk.sent);
+        self.consumed.wrapping_add(self.sent).wrapping_add(part)
     }
 
     /// True if messages are under way.
     pub fn is_sending(&self) -> bool {
-        !self.sends.is_empty()
+        !self.sends.is_empty() || self.bulk.is_some()
     }
 
     fn may_send(&self) -> bool {
         let on_the_way = self.lines() - self.consumed.min(self.lines());
         let window = if self.parts.may_drop { DROPPING_WINDOW } else { u64::MAX };
-        self.sent < self.parts.granted && self.ring.has_room() && on_the_way < window
+        self.bulk.is_none()
+            && self.sent < self.parts.granted
+            && self.ring.has_room()
+            && on_the_way < window
     }
 
     /// True while small frames wait for each other, until it is told that an earlier message came.
@@ -156,9 +180,31 @@ impl Outgoing {
     }
 
     fn send_all(&mut self, port: &mut dyn Port) -> Result<bool> {
-        let before = self.sent;
+        let before = self.moved();
+        self.send_parts(port)?;
         while self.may_send() && !self.holds_back() && self.send_one(port)? {}
-        Ok(self.sent != before)
+        Ok(self.moved() != before)
+    }
+
+    /// Sends what may be sent now of the large frame that was begun, also to a consumer that takes nothing any more.
+    pub fn send_parts(&mut self, port: &mut dyn Port) -> Result<()> {
+        while self.sends.len() < PARTS_WINDOW
+            && let Some(bulk) = &mut self.bulk
+        {
+            let length = (bulk.size - bulk.sent).min(CHUNK as u64);
+            let Some(start) = bulk.from.data() else { return Ok(()) };
+            // SAFETY: the whole range was checked to lie in the buffer, which stays as `send_in_place` says.
+            let request = unsafe {
+                let part = start.add((bulk.at + bulk.sent) as usize);
+                port.send(part.as_ptr(), length as usize, self.parts.peer, self.parts.tag + 1)
+            }?;
+            self.sends.extend(request.map(|request| (request, None)));
+            bulk.sent += length;
+            if bulk.sent == bulk.size {
+                self.bulk = None;
+            }
+        }
+        Ok(())
     }
 
     /// The producer calls the engine with its next frame, if none is there now.
@@ -311,7 +357,7 @@ impl Outgoing {
         if in_place {
             self.send_in_place(&words, &place, port)?;
         } else {
-            self.send_bulk(&words, &place, &from, at, port)?;
+            self.send_bulk(&words, &place, from, at, port)?;
         }
         Ok(true)
     }
@@ -342,12 +388,12 @@ impl Outgoing {
         Ok(())
     }
 
-    /// What belongs to a frame, then its payload in parts.
+    /// What belongs to a frame, and then its payload in parts.
     fn send_bulk(
         &mut self,
         words: &Words,
         place: &Place,
-        from: &Buffer,
+        from: Arc<Buffer>,
         at: u64,
         port: &mut dyn Port,
     ) -> Result<()> {
@@ -359,16 +405,8 @@ impl Outgoing {
         }
         used = batch.add(used, &message::seal(words, true));
         self.send_small(used, port)?;
-        let Some(start) = from.data() else { return Ok(()) };
-        for (offset, length) in message::chunks(place.size) {
-            // SAFETY: the whole range was checked to lie in the buffer, which stays as `send_in_place` says.
-            let request = unsafe {
-                let part = start.add((at + offset) as usize);
-                port.send(part.as_ptr(), length, self.parts.peer, self.parts.tag + 1)
-            }?;
-            self.sends.extend(request.map(|request| (request, None)));
-        }
-        Ok(())
+        self.bulk = (place.size > 0).then_some(Bulk { from, at, size: place.size, sent: 0 });
+        self.send_parts(port)
     }
 
     /// True if it can go on only when MPI has done with a message.
