@@ -64,6 +64,12 @@ impl Engine {
         moved.or_else(|| (!self.mailbox.is_idle()).then_some(0))
     }
 
+    /// Changes with every frame that is sent or comes.
+    pub fn traffic(&self) -> u64 {
+        let came = self.receivers.iter().map(|one| one.incoming.lines().wrapping_add(one.key));
+        came.fold(self.moved(), u64::wrapping_add)
+    }
+
     /// Changes as long as consumers take what is sent to them.
     pub fn moved(&self) -> u64 {
         let all = self.senders.iter().map(|one| one.outgoing.moved().wrapping_add(one.key));

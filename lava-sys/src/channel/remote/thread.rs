@@ -16,6 +16,9 @@ const YIELD_NS: u64 = 100_000;
 /// First and longest sleep, and the one while there is no connection.
 const SLEEP_NS: u64 = 50_000;
 const SLEEP_MAX_NS: u64 = 1_000_000;
+/// Time without a frame after which the longest sleep is another one: what looking costs is then below 2 % of a processor.
+const QUIET_NS: u64 = 1_000_000_000;
+const SLEEP_QUIET_NS: u64 = 4_000_000;
 const ALONE_NS: u64 = 5_000_000;
 /// Sleep while other threads make progress.
 const REST_NS: u64 = 200_000;
@@ -69,6 +72,7 @@ fn run(remote: &Remote) {
     let mut driven = 0;
     let mut idle_since = now_ns();
     let mut sleep = SLEEP_NS;
+    let (mut traffic, mut quiet_since) = (0, idle_since);
     while !remote.has_ended() {
         remote.pause();
         if remote.was_handed() {
@@ -82,7 +86,8 @@ fn run(remote: &Remote) {
             (idle_since, sleep) = (now_ns(), SLEEP_NS);
             continue;
         }
-        match now_ns() - idle_since {
+        let now = now_ns();
+        match now - idle_since {
             idle if idle < POLL_NS => std::hint::spin_loop(),
             idle if idle < YIELD_NS => std::thread::yield_now(),
             _ if remote.with(|engine| engine.is_busy()) == Some(false) => {
@@ -90,7 +95,12 @@ fn run(remote: &Remote) {
             }
             _ => {
                 remote.sleep(sleep, false);
-                sleep = (sleep * 2).min(SLEEP_MAX_NS);
+                let seen = remote.with(|engine| engine.traffic()).unwrap_or_default();
+                if std::mem::replace(&mut traffic, seen) != seen {
+                    quiet_since = now;
+                }
+                let quiet = now - quiet_since > QUIET_NS;
+                sleep = (sleep * 2).min(if quiet { SLEEP_QUIET_NS } else { SLEEP_MAX_NS });
             }
         }
     }
