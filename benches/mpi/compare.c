@@ -332,6 +332,9 @@ int main(int argc, char **argv) {
     measure(only);
     lava_context_destroy(context);
     MPI_Comm_free(&comm);
+    /* MPICH over TCP may hang if a rank ends while another still looks for messages: doc/guide_mpi.md. */
+    MPI_Barrier(MPI_COMM_WORLD);
+    nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
     MPI_Finalize();
     return 0;
 }
