@@ -167,7 +167,7 @@ fn welcome(place: &Place) -> Played {
         found("magic", &|message| {
             message.u32(0, 0);
         });
-        for version in [0, 1, 3, u16::MAX] {
+        for version in [0, 1, raw::VERSION - 1, raw::VERSION + 1, u16::MAX] {
             found("version", &|message| {
                 message.u16(4, version);
             });

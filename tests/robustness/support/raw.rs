@@ -15,6 +15,9 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType, sockopt,
 };
 
+/// Of the protocol: to be raised here, in lava-sys/src/wire/mod.rs and in doc/spec/protocol.md together.
+pub(crate) const VERSION: u16 = 3;
+
 pub(crate) const HELLO_ATTACH: u16 = 1;
 pub(crate) const HELLO_LIST: u16 = 2;
 pub(crate) const HELLO_PROBE: u16 = 3;
@@ -54,7 +57,8 @@ impl Bytes {
     /// A correct head and zeros.
     pub(crate) fn new(kind: u16, size: usize, descriptors: u32) -> Self {
         let mut message = Self(vec![0; size]);
-        message.u32(0, 0x6176_616c).u16(4, 2).u16(6, kind).u32(8, size as u32).u32(12, descriptors);
+        message.u32(0, 0x6176_616c).u16(4, VERSION).u16(6, kind);
+        message.u32(8, size as u32).u32(12, descriptors);
         message
     }
 
