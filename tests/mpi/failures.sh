@@ -49,7 +49,7 @@ failure() {
     MPIRUN_FLAGS=$([ "$kind" = openmpi ] && echo --enable-recovery || echo -disable-auto-cleanup) \
         timeout -s KILL 180 "$hosts" mpirun "$id" "$kind" 1 "$PWD/tests/mpi/stream.sh" "$lava" "$at" "$output" &
     job=$!
-    "break_by_$how" "$id" "$at" || status=1
+    "break_by_$how" "$id" "$at" || status=$?
     touch "$at.over"
     tail -n 3 "$at".0 "$at".1
     kill "$feeder" 2>/dev/null
@@ -66,8 +66,16 @@ begin_stream() {
     until_done 60 have_crossed "$1" 5000000
 }
 
+# What `failure` ends with where the MPI library itself is stuck.
+STUCK=77
+
+# is_stuck FILE: Open MPI 4.1's TCP met a connection that was reset while it wrote. It may then stay for ever in one call
+# of MPI_Testsome, without a system call: doc/guide_mpi.md, "Known limits".
+is_stuck() { grep -F "mca_btl_tcp_frag_send: writev failed" "$1" >/dev/null; }
+
 break_by_kill() {
-    begin_stream "$@" && signal_receiver "$1" KILL && until_done 60 has_ended "$2.0" || return
+    begin_stream "$@" && signal_receiver "$1" KILL || return
+    until_done 60 has_ended "$2.0" || { is_stuck "$2.0" && return $STUCK; } || return
     ended_with "$2.0" 1 "every receiver went away" && ended_with "$2.1" 137 ""
 }
 
@@ -144,12 +152,14 @@ end_failures() {
     for kind in "$@"; do
         for how in $failure_kinds; do
             log=$work/logs/$kind-peer-$how.log
-            if [ "$(cat "$log.status")" = 0 ]; then
-                result "$kind-peer-$how" ok
-            else
-                result "$kind-peer-$how" "FAILED: the end of its log:"
-                tail -25 "$log" | cut -c1-300
-            fi
+            case $(cat "$log.status") in
+                0) result "$kind-peer-$how" ok ;;
+                "$STUCK") skip "$kind-peer-$how" "the MPI library does not come back from a call: doc/guide_mpi.md" ;;
+                *)
+                    result "$kind-peer-$how" "FAILED: the end of its log:"
+                    tail -25 "$log" | cut -c1-300
+                    ;;
+            esac
         done
     done
 }

@@ -164,7 +164,7 @@ perf() {
     echo "$text"
     jq -e '.connection.transport == "mpi" and (.rows | length) == 2
         and all(.rows[]; .latency.p50 > 0 and .bytes_per_second > 0)' <<<"$text" || return
-    tells "transport mpi" "1 MiB" "MB/s" -- job "$1" 2 "$lava" perf --transport mpi --sizes 1MiB --round-time 50ms
+    tells "transport mpi" "1 MiB" "B/s" -- job "$1" 2 "$lava" perf --transport mpi --sizes 1MiB --round-time 50ms
 }
 
 # What one MPI does on this host.
