@@ -52,6 +52,32 @@ impl Engine {
         }
     }
 
+    /// The process has no context: no receive stays begun, because an application's `MPI_Finalize` would have to look for
+    /// messages to take it back, which MPICH does not allow while other ranks are ending.
+    pub fn suspend(&mut self) {
+        if self.failed.is_some() || std::mem::replace(&mut self.suspended, true) {
+            return;
+        }
+        self.mailbox.cancel(&mut *self.port);
+        let until = Deadline::after(CLOSE_NS);
+        while !self.mailbox.is_empty() && !until.passed() && self.test(true, true).is_ok() {
+            // They are numbered: none may be missing when the next context comes.
+            while let Some(letter) = self.mailbox.take() {
+                let _ = self.take_letter(letter.from, letter.bytes());
+                self.mailbox.give_back(letter);
+            }
+        }
+    }
+
+    /// There is a context again.
+    pub fn resume(&mut self) {
+        if std::mem::take(&mut self.suspended)
+            && let Err(error) = self.mailbox.begin_again(&mut *self.port)
+        {
+            self.fail(error);
+        }
+    }
+
     /// What a context still has to send, as a number that changes while its consumers take it; None: nothing.
     pub fn rest_of(&mut self, context: u64) -> Option<u64> {
         if self.failed.is_some() || self.turn(now_ns()).is_err() {

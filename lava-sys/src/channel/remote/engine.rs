@@ -50,6 +50,8 @@ pub struct Engine {
     pub(super) rounds: u32,
     pub(super) held: u32,
     pub(super) turn_at: u64,
+    /// No receives for letters are begun.
+    pub(super) suspended: bool,
     /// MPI failed, or the application ended it: there are no remote peers any more.
     pub(super) failed: Option<Error>,
 }
@@ -79,6 +81,7 @@ impl Engine {
             rounds: 0,
             held: 0,
             turn_at: 0,
+            suspended: false,
             failed: None,
         };
         engine.mailbox.post(&mut *engine.port)?;

@@ -285,7 +285,10 @@ impl Remote {
         }
         let called =
             self.called.load(Ordering::Relaxed) && self.called.swap(false, Ordering::AcqRel);
-        engine.as_mut().is_some_and(|engine| engine.progress(called, wanted))
+        engine.as_mut().is_some_and(|engine| {
+            engine.resume();
+            engine.progress(called, wanted)
+        })
     }
 
     /// Works as [`Self::drive`] until something happened or the deadline passed. True: something happened. For a thread
@@ -385,7 +388,13 @@ impl Remote {
         self.facts.log.leave(context);
         if self.members.fetch_sub(1, Ordering::AcqRel) == 1 {
             // Whoever is inside of MPI now comes out of it.
-            drop(lock(&self.engine));
+            let mut engine = lock(&self.engine);
+            if self.pauses()
+                && self.may()
+                && let Some(engine) = engine.as_mut()
+            {
+                engine.suspend();
+            }
         }
     }
 

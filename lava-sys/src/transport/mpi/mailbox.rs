@@ -122,7 +122,13 @@ impl Mailbox {
         Ok(())
     }
 
-    /// Takes the receives back, at the end.
+    /// Begins receives after [`Self::cancel`].
+    pub fn begin_again(&mut self, port: &mut dyn Port) -> Result<()> {
+        self.ends = false;
+        self.post(port)
+    }
+
+    /// Takes the receives back.
     pub fn cancel(&mut self, port: &mut dyn Port) {
         for one in self.receives.iter().filter(|one| one.done.is_none()) {
             port.cancel(one.request);
